@@ -46,3 +46,7 @@ class Stopped(WeitiaoError):  # noqa: N818 - not an error: the run was asked to 
     """The work was asked to stop, and everything so far is saved."""
 
     exit_code = 75
+
+    def __init__(self, problem: str, hint: str = "", exit_code: int = 75) -> None:
+        super().__init__(problem, hint)
+        self.exit_code = exit_code

@@ -86,8 +86,8 @@ class Example:
 class Task:
     """What is asked of every example. It drives the prompt, the check of an answer, the metrics and the page.
 
-    ``question`` is put before the text of a ``classify`` or ``mark`` example. ``categories`` are the allowed answers (or span
-    types), in the order of their probabilities everywhere.
+    ``question`` is put before the text of a ``classify`` or ``mark`` example. ``categories`` are the allowed answers (or
+    span types), in the order of their probabilities everywhere.
     """
 
     kind: Kind
@@ -110,6 +110,6 @@ def normalized_text(example: Example) -> str:
 
 
 def content_key(example: Example) -> int:
-    """An unsigned 64-bit hash of :func:`normalized_text`. Equal keys are duplicates, and always fall into the same split."""
+    """An unsigned 64-bit hash of :func:`normalized_text`. Equal keys are duplicates, and always share a split."""
     digest = hashlib.blake2b(normalized_text(example).encode("utf-8", "surrogatepass"), digest_size=8)
     return int.from_bytes(digest.digest(), "big")

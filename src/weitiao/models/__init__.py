@@ -1,0 +1,1 @@
+"""Models: found, checked, loaded, and understood well enough to tune any of them."""

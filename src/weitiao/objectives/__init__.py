@@ -1,0 +1,1 @@
+"""What each position of a row must predict: one file an objective, numpy only."""

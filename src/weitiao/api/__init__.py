@@ -1,0 +1,1 @@
+"""One function for each verb: what the command line and the page call."""

@@ -1,0 +1,248 @@
+"""From settings to rows: the user's data opened, partitioned and encoded, every row in the ledger, and the mask proved.
+
+Separate because ``check``, ``plan`` and ``train`` must see the same rows; what check shows is what train learns.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from weitiao.codec import Codec, Encoding
+from weitiao.data.dataset import Dataset, Hints, open_dataset
+from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
+from weitiao.data.partition import Partition, Sources, assigned, partition
+from weitiao.data.samples import SAMPLES, fetch
+from weitiao.errors import DataError, ModelError, SettingsError
+from weitiao.example import Category, Example, Reply, Task, content_key
+from weitiao.lineage import digest_json
+from weitiao.objectives.causal import Encoded, Learn, encode
+from weitiao.objectives.row import Row
+from weitiao.settings import Settings
+from weitiao.training.rows import RowWriter
+from weitiao.words import t
+
+MOST_ITEMS = 5000  # of a split that is scored; an interval is about one point wide there
+_CHUNK = 1024  # examples that are tokenized at a time, on all cores
+_SHOWN = 8  # rows kept for the mask proof
+_TEMPLATE_FAULTS = ("no_end", "double_bos")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One example of a split that is scored, with its row."""
+
+    example: Example
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A row of the mask proof: what is learned of it, token by token."""
+
+    source: str
+    encoding: Encoding
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The user's data, opened and divided, before any model is known."""
+
+    sources: Sources
+    partition: Partition
+
+    @property
+    def task(self) -> Task:
+        """What is asked of every example."""
+        return self.partition.task
+
+    @property
+    def read_as(self) -> tuple[str, ...]:
+        """What each source was found to be, in sentences that name the flags which overrule."""
+        return tuple(guess for dataset, _ in self.sources.given for guess in dataset.layout.guesses)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What the readers accepted although it is not as it should be, and what the division found."""
+        notes = tuple(note for dataset, _ in self.sources.given for note in dataset.notes)
+        return (*notes, *self.partition.problems)
+
+    def digest(self) -> str:
+        """One digest over all sources."""
+        return digest_json([dataset.digest() for dataset, _ in self.sources.given])
+
+
+@dataclass
+class Prepared:
+    """Rows of the train split are written out; the scored splits are kept, at most MOST_ITEMS of each."""
+
+    dev: list[Item] = field(default_factory=list)
+    test: list[Item] = field(default_factory=list)
+    train_rows: int = 0
+    train_tokens: int = 0
+    train_asked: int = 0  # positions with a target
+    longest: int = 0  # tokens, over all splits
+    lengths: list[int] = field(default_factory=list)  # of the first hundred thousand rows
+    control_tokens: int = 0  # written out in the users' texts, and read as plain text
+    shown: list[Shown] = field(default_factory=list)
+
+
+def open_sources(settings: Settings) -> Opened:
+    """Open and divide the data that ``settings`` names."""
+    hints = Hints(
+        format=settings.format,
+        kind=settings.kind,
+        text_column=settings.text_column,
+        label_column=settings.label_column,
+        prompt_column=settings.prompt_column,
+        reply_column=settings.reply_column,
+        question=settings.question,
+    )
+    main = open_named(settings.data, hints)
+    same = Hints(format=None, **{name: getattr(hints, name) for name in _COLUMNS}, kind=main.layout.kind)
+    dev = open_named(settings.dev, same) if settings.dev else None
+    test = open_named(settings.test, same) if settings.test else None
+    sources = Sources(main, dev, test)
+    divided = partition(
+        sources, settings.val_size, settings.test_size, settings.seed, settings.question, settings.max_samples
+    )
+    return Opened(sources, divided)
+
+
+_COLUMNS = ("text_column", "label_column", "prompt_column", "reply_column", "question")
+
+
+def open_named(name: str, hints: Hints) -> Dataset:
+    """The data set called ``name``: a sample, a file or a folder."""
+    path = Path(name).expanduser()
+    if name in SAMPLES and not path.exists():
+        if SAMPLES[name].kind != "data":
+            raise SettingsError(t("{name} is a model, not data", name=name), t("pass it as --model"))
+        path = fetch(name)
+    return open_dataset(path, hints)
+
+
+def trainable_task(task: Task) -> Task:
+    """The task, if a causal model can be tuned to it. Raises SettingsError."""
+    if task.kind == "mark":
+        raise SettingsError(
+            t("these data mark spans (kind: mark), which this version reads and checks but does not train"),
+            t("train kinds reply, classify or continue; --kind overrules what was found"),
+        )
+    return task
+
+
+def prepare(
+    opened: Opened, codec: Codec, cutoff_len: int, learn: Learn, ledger: Ledger, writer: RowWriter | None = None
+) -> Prepared:
+    """Encode every row once, in reading order, and enter each in ``ledger``. Raises when the mask proof fails."""
+    prepared = Prepared()
+    kept = {"dev": _Smallest(MOST_ITEMS), "test": _Smallest(MOST_ITEMS)}
+    with ExitStack() as stack:
+        if writer is not None:
+            stack.enter_context(writer)
+        for chunk in _chunks(_with_reasons(opened, ledger), _CHUNK):
+            examples = [example for example, _ in chunk]
+            results = encode(examples, opened.task, codec, cutoff_len, learn)
+            for (example, split), result in zip(chunk, results, strict=True):
+                prepared.control_tokens += codec.control_tokens_in(example.text)
+                if isinstance(result, Dropped):
+                    ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, split))
+                    continue
+                _enter(prepared, ledger, example, split, result)
+                if split == "train":
+                    if writer is not None:
+                        writer.add(result.row)
+                else:
+                    kept[split].add(content_key(example), Item(example, result.row))
+    prepared.dev, prepared.test = kept["dev"].items(), kept["test"].items()
+    _prove(prepared, ledger, codec, cutoff_len)
+    return prepared
+
+
+def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, result: Encoded) -> None:
+    length = len(result.encoding.tokens)
+    prepared.longest = max(prepared.longest, length)
+    if len(prepared.lengths) < 100_000:
+        prepared.lengths.append(length)
+    if split == "train":
+        prepared.train_rows += 1
+        prepared.train_tokens += length
+        prepared.train_asked += result.row.asked
+        if len(prepared.shown) < _SHOWN:
+            prepared.shown.append(Shown(example.source, result.encoding))
+    outcome, reason = ("truncated", "shortened") if result.shortened else ("used", "")
+    ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, split))  # type: ignore[arg-type]
+
+
+def _with_reasons(opened: Opened, ledger: Ledger) -> Iterator[tuple[Example, str]]:
+    """The examples that have a split and an answer; all others go into the ledger with their reason."""
+    for number, (item, split) in enumerate(assigned(opened.sources, opened.partition)):
+        if isinstance(item, Dropped):
+            ledger.add(Entry(item.source, "dropped", item.reason, item.detail))
+        elif not split:
+            reason, detail = opened.partition.dropped[number]
+            ledger.add(Entry(item.source, "dropped", reason, detail, item.id))
+        elif opened.task.kind == "continue" or isinstance(item.label, Category | Reply):
+            yield item, split
+        else:
+            detail = t("several categories at once cannot be trained by a causal model yet")
+            ledger.add(Entry(item.source, "dropped", "unsupported_label", detail, item.id))
+
+
+def _chunks(examples: Iterable[tuple[Example, str]], size: int) -> Iterator[Sequence[tuple[Example, str]]]:
+    iterator = iter(examples)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _prove(prepared: Prepared, ledger: Ledger, codec: Codec, cutoff_len: int) -> None:
+    """Refuse to train on rows that teach nothing, or that a template has spoilt."""
+    counts, reasons = ledger.counts(), ledger.reasons()
+    spoilt = [entry for entry in ledger.shown() if entry.reason in _TEMPLATE_FAULTS]
+    if spoilt:
+        raise ModelError(
+            t(
+                "{count} rows are spoilt by the chat template, first {where}: {reason}",
+                count=sum(reasons.get(fault, 0) for fault in _TEMPLATE_FAULTS),
+                where=spoilt[0].source,
+                reason=spoilt[0].detail,
+            ),
+            t("pass --template FILE, or --template plain or chatml; weitiao check shows the tokens"),
+        )
+    lost = reasons.get("too_long", 0)
+    if lost * 2 > counts["used"] + counts["truncated"] + lost:
+        raise DataError(
+            t(
+                "{count} rows are longer than {limit} tokens: over half of what can be used",
+                count=lost,
+                limit=cutoff_len,
+            ),
+            t("raise cutoff_len, or cut the texts into parts"),
+        )
+    if prepared.train_rows == 0:
+        raise DataError(t("no row is left to learn from"), t("weitiao check shows why each row was dropped"))
+
+
+class _Smallest:
+    """The items with the smallest keys, of any number: a sample that does not depend on the file's order."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._heap: list[tuple[int, int, Item]] = []
+        self._seen = 0
+
+    def add(self, key: int, item: Item) -> None:
+        self._seen += 1
+        entry = (-key, -self._seen, item)
+        if len(self._heap) < self._count:
+            heapq.heappush(self._heap, entry)
+        else:
+            heapq.heappushpop(self._heap, entry)
+
+    def items(self) -> list[Item]:
+        """In reading order."""
+        return [item for _, _, item in sorted(self._heap, key=lambda entry: -entry[1])]

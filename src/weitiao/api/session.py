@@ -1,0 +1,210 @@
+"""A run in memory: the data, the codec, the model and what learns of it, with every open setting decided.
+
+Separate from the training itself so that ``plan`` can build one and say what it would take, without a step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from weitiao.api.preparation import Item, Opened, Prepared, open_sources, prepare, trainable_task
+from weitiao.codec import Codec, open_codec
+from weitiao.data.ledger import Ledger
+from weitiao.example import Task
+from weitiao.lineage import Lineage, code_version, digest_file, digest_json
+from weitiao.methods import Full, Lora, Method, TopLayers, trained
+from weitiao.methods import prepare as prepare_model
+from weitiao.models.anatomy import Model, parameter_count
+from weitiao.models.files import weight_files
+from weitiao.models.load import Loaded, load
+from weitiao.models.precision import one_precision
+from weitiao.models.source import ModelSource, resolve
+from weitiao.settings import Settings
+from weitiao.training import machine
+from weitiao.training.chance import seed_for
+from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
+from weitiao.training.loop import Pace, total_steps
+from weitiao.training.optimizer import Masters, Rate
+from weitiao.training.plan import Estimate, Load, estimate, measure_flops
+from weitiao.training.rows import Rows, RowWriter
+
+Listener = Callable[[str, dict[str, Any]], None]
+"""Told of each event: its kind and its facts, as they go into events.jsonl."""
+
+_CPU_CAPACITY = 2048  # tokens of one forward pass with gradients; more costs memory and gains nothing on a CPU
+_GPU_CAPACITY = 16384
+
+
+@dataclass
+class Session:
+    """All that a run has in memory. ``model`` and ``masters`` change; the rest does not."""
+
+    settings: Settings  # nothing is left open
+    reasons: dict[str, str]  # why each derived setting is what it is
+    source: ModelSource
+    opened: Opened
+    prepared: Prepared
+    ledger: Ledger
+    codec: Codec
+    loaded: Loaded
+    model: Model
+    masters: Masters
+    rows: Rows
+    pace: Pace
+    planned: Estimate
+    dev: list[Item]
+    test: list[Item]
+
+    @property
+    def task(self) -> Task:
+        """What is asked of every example."""
+        return self.opened.task
+
+    @property
+    def cutoff_len(self) -> int:
+        """The most tokens of a row."""
+        return _decided(self.settings.cutoff_len)
+
+
+def model_config(source: ModelSource) -> dict[str, Any]:
+    """The text part of the model's configuration."""
+    config: dict[str, Any] = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
+    return {**config, **config.get("text_config", {})}
+
+
+def context_of(config: dict[str, Any]) -> int:
+    """The model's longest input in tokens; 2,048 where its configuration does not say."""
+    return int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
+
+
+def build(settings: Settings, work: Path, ledger_path: Path | None, listen: Listener) -> Session:
+    """Read, encode, load, decide. ``work`` is a folder for the encoded rows."""
+    source = resolve(settings.model)
+    config = model_config(source)
+    listen("model", {"name": source.name, "folder": str(source.folder)})
+    opened = open_sources(settings)
+    trainable_task(opened.task)
+    listen("data", {"read_as": list(opened.read_as)})
+    codec = open_codec(source.tokenizer_folder, settings.template)
+    cutoff_len = context_limit(settings, context_of(config))
+    with Ledger(ledger_path) as ledger, RowWriter(work / "rows") as writer:
+        prepared = prepare(opened, codec, cutoff_len, settings.learn, ledger, writer)
+    listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), "train": prepared.train_rows})
+    threads = settings.threads or machine.cores()
+    torch.set_num_threads(threads)
+    facts = Facts(
+        parameters=_weights_in(source),
+        width=int(config.get("hidden_size") or config.get("n_embd") or 0),
+        context=context_of(config),
+        kind=opened.task.kind,
+        train_rows=prepared.train_rows,
+        longest_row=prepared.longest,
+        fast_bf16=machine.fast_bf16(),
+        on_gpu=machine.device().type == "cuda",
+        threads=threads,
+        continues_adapter=source.adapter is not None,
+    )
+    derived = derive(settings, facts)
+    settings = derived.settings
+    method = method_of(settings)
+    dtype = machine.dtype_of(settings.precision)
+    continues = settings.method == "lora" and source.adapter is not None
+    loaded = load(source, dtype, trainable_adapter=continues)
+    model = prepare_model(loaded, method, seed_for(settings.seed, "adapter"))
+    torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
+    masters = Masters(trained(model), settings.weight_decay)
+    one_precision(model, dtype)
+    pace = _pace(settings, prepared.train_rows)
+    work_ahead = _load(config, settings, model, masters, pace, prepared)
+    flops = measure_flops(work_ahead.width, work_ahead.hidden, dtype)
+    return Session(
+        settings=settings,
+        reasons=derived.reasons,
+        source=source,
+        opened=opened,
+        prepared=prepared,
+        ledger=ledger,
+        codec=codec,
+        loaded=loaded,
+        model=model,
+        masters=masters,
+        rows=Rows(work / "rows"),
+        pace=pace,
+        planned=estimate(work_ahead, flops),
+        dev=prepared.dev[: settings.eval_max_samples],
+        test=prepared.test[: settings.eval_max_samples],
+    )
+
+
+def method_of(settings: Settings) -> Method:
+    """The method that ``settings`` ask for."""
+    if settings.method == "lora":
+        return Lora(settings.lora_rank, settings.lora_alpha, settings.lora_dropout, settings.lora_targets)
+    return TopLayers(settings.top_layers) if settings.method == "top_layers" else Full()
+
+
+def lineage_of(session: Session, given: Settings) -> Lineage:
+    """Fingerprints of what decides the result's bits. ``given`` are the settings before anything was derived."""
+    decided = given.model_dump(mode="json", exclude={"output_dir", "lang"})
+    return Lineage(
+        base=session.source.digest,
+        data=session.opened.digest(),
+        settings=digest_json({**decided, "threads": session.settings.threads}),
+        tokenizer=digest_file(session.source.tokenizer_folder / "tokenizer.json"),
+        code=code_version(),
+        seed=session.settings.seed,
+        parent=session.source.run.name if session.source.run else None,
+    )
+
+
+def _pace(settings: Settings, train_rows: int) -> Pace:
+    rows_per_step = _decided(settings.batch_size) * settings.gradient_accumulation_steps
+    steps = total_steps(train_rows, rows_per_step, _decided(settings.epochs), settings.max_steps)
+    rate = Rate(_decided(settings.learning_rate), steps, warmup_steps(settings, steps), settings.lr_scheduler_type)
+    capacity = _GPU_CAPACITY if machine.device().type == "cuda" else _CPU_CAPACITY
+    return Pace(rows_per_step, rate, settings.max_grad_norm, settings.seed, capacity, bool(settings.packing))
+
+
+def _load(
+    config: dict[str, Any], settings: Settings, model: Model, masters: Masters, pace: Pace, prepared: Prepared
+) -> Load:
+    """What the run has to do, from the rows as they are."""
+    parameters = parameter_count(model)
+    width = int(config.get("hidden_size") or config.get("n_embd") or 1)
+    steps, per_step = pace.rate.steps, pace.rows_per_step
+    mean = prepared.train_tokens / prepared.train_rows
+    pass_tokens = min(max(pace.capacity, prepared.longest), int(per_step * prepared.longest))
+    share = prepared.train_asked / max(prepared.train_tokens, 1)
+    evaluations = 1 + steps // _decided(settings.eval_steps)
+    tokens_of = lambda items: sum(len(item.row.tokens) for item in items[: settings.eval_max_samples])  # noqa: E731
+    return Load(
+        parameters=parameters,
+        trained=sum(weight.numel() for weight in masters.weights.values()),
+        layers=int(config.get("num_hidden_layers") or config.get("n_layer") or 1),
+        width=width,
+        hidden=int(config.get("intermediate_size") or config.get("n_inner") or 4 * width),
+        vocabulary=int(config.get("vocab_size") or 1),
+        bytes_per_weight=2 if settings.precision == "bf16" else 4,
+        tokens_per_pass=pass_tokens,
+        asked_per_pass=int(pass_tokens * share) + 1,
+        train_tokens=int(steps * per_step * mean),
+        scored_tokens=2 * tokens_of(prepared.test) + evaluations * tokens_of(prepared.dev),
+        full_gradient=settings.method == "full",
+    )
+
+
+def _weights_in(source: ModelSource) -> int:
+    """How many numbers the model's files hold."""
+    return sum(prod(tensor.shape) for tensors in weight_files(source.folder).values() for tensor in tensors.values())
+
+
+def _decided(value: Any) -> Any:
+    assert value is not None, "derive() leaves nothing open"
+    return value

@@ -1,0 +1,21 @@
+"""From an example to the conversation that a model reads, and the answer it should give. One rule for every caller."""
+
+from weitiao.example import Category, Example, Message, Reply, Task
+
+
+def conversation(example: Example, task: Task) -> tuple[Message, ...]:
+    """What the model reads before it answers. A document under a question becomes one user turn."""
+    if task.kind in ("classify", "mark"):
+        return (Message("user", f"{task.question}\n\n{example.text}" if task.question else example.text),)
+    return example.messages
+
+
+def answer(example: Example) -> str | None:
+    """The text that the model should give: the reply or the category's name; None where there is neither."""
+    match example.label:
+        case Reply(text):
+            return text
+        case Category(name):
+            return name
+        case _:
+            return None

@@ -1,0 +1,110 @@
+"""Put a split's items to a model: category probabilities, losses of reference texts, and replies written out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weitiao.codec import Codec
+from weitiao.codec.prompt import answer, conversation
+from weitiao.evaluation.answers import Answers
+from weitiao.evaluation.score import category_log_probabilities, probabilities, row_losses
+from weitiao.example import Category, Example, Task
+from weitiao.models.anatomy import Model
+from weitiao.models.generate import Sampling, generate
+from weitiao.objectives.row import Row
+
+Progress = Callable[[int, int], None]  # items done, of how many
+
+_CHUNK = 256  # items between two reports of progress; they share a prefix, so not too few
+_GENERATED_TOGETHER = 16
+
+
+def ask(
+    model: Model,
+    items: Sequence[tuple[Example, Row]],
+    task: Task,
+    codec: Codec,
+    cutoff_len: int,
+    generated: int = 0,
+    max_new_tokens: int = 128,
+    on_progress: Progress | None = None,
+) -> Answers:
+    """The model's answers to ``items``. Of kind reply, the first ``generated`` are also written out, greedily."""
+    if task.kind == "classify":
+        return _classified(model, [example for example, _ in items], task, codec, cutoff_len, on_progress)
+    return _predicted(model, items, task, codec, generated, max_new_tokens, on_progress)
+
+
+def _classified(
+    model: Model,
+    examples: Sequence[Example],
+    task: Task,
+    codec: Codec,
+    cutoff_len: int,
+    on_progress: Progress | None,
+) -> Answers:
+    parts = []
+    for start in range(0, len(examples), _CHUNK):
+        chunk = examples[start : start + _CHUNK]
+        parts.append(probabilities(category_log_probabilities(model, chunk, task, codec, cutoff_len)))
+        if on_progress:
+            on_progress(start + len(chunk), len(examples))
+    shares = np.concatenate(parts) if parts else np.zeros((0, len(task.categories)))
+    gold = tuple(example.label.name if isinstance(example.label, Category) else "" for example in examples)
+    index = {name: number for number, name in enumerate(task.categories)}
+    right = np.array([index.get(name, 0) for name in gold], dtype=np.int64)
+    losses = -np.log(np.maximum(shares[np.arange(len(gold)), right], 1e-300))
+    return Answers(
+        kind="classify",
+        gold=gold,
+        predicted=tuple(task.categories[number] for number in shares.argmax(axis=1)) if parts else (),
+        probabilities=shares,
+        loss_sum=losses,
+        loss_count=np.ones(len(gold), dtype=np.int64),
+        byte_count=np.array([len(name.encode()) for name in gold], dtype=np.int64),
+        generated=np.zeros(len(gold), dtype=np.bool_),
+    )
+
+
+def _predicted(
+    model: Model,
+    items: Sequence[tuple[Example, Row]],
+    task: Task,
+    codec: Codec,
+    generated: int,
+    max_new_tokens: int,
+    on_progress: Progress | None,
+) -> Answers:
+    losses: list[NDArray[np.float64]] = []
+    for start in range(0, len(items), _CHUNK):
+        losses.append(row_losses(model, [row for _, row in items[start : start + _CHUNK]]))
+        if on_progress:
+            on_progress(min(start + _CHUNK, len(items)), len(items))
+    written = min(generated, len(items)) if task.kind == "reply" else 0
+    replies = _written(model, [example for example, _ in items[:written]], task, codec, max_new_tokens)
+    gold = tuple(answer(example) or example.text for example, _ in items)
+    return Answers(
+        kind=task.kind,
+        gold=gold,
+        predicted=(*replies, *[""] * (len(items) - written)),
+        probabilities=None,
+        loss_sum=np.concatenate(losses) if losses else np.zeros(0),
+        loss_count=np.array([row.asked for _, row in items], dtype=np.int64),
+        byte_count=np.array([len(text.encode()) for text in gold], dtype=np.int64),
+        generated=np.arange(len(items)) < written,
+    )
+
+
+def _written(model: Model, examples: Sequence[Example], task: Task, codec: Codec, max_new_tokens: int) -> list[str]:
+    prompts = codec.encode_prompts([conversation(example, task) for example in examples])
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    replies = [""] * len(prompts)
+    for start in range(0, len(order), _GENERATED_TOGETHER):
+        group = order[start : start + _GENERATED_TOGETHER]
+        sampling = Sampling(max_new_tokens=max_new_tokens)
+        for index, reply in zip(group, generate(model, codec, [prompts[i] for i in group], sampling), strict=True):
+            replies[index] = reply
+    return replies

@@ -1,0 +1,148 @@
+"""Every metric of a model's answers with its interval, and of after against before with its test: the entry.
+
+Separate so that whoever wants numbers needs one import. Nothing here needs torch, and no result ever holds NaN: a
+metric that is not defined is left out, and :func:`details` says why.
+
+Metrics of ``classify``: accuracy, macro_f1, f1/LABEL, precision/LABEL, recall/LABEL, ece, brier, loss, auroc. Of the
+other kinds: loss (nats per token), perplexity, bits_per_byte, and of generated replies exact_match, chrf, bleu,
+rouge_l.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weitiao.evaluation.answers import Answers, Mask, canonical_order, check_same_items, select
+from weitiao.evaluation.calibration import calibration_bins, calibration_metrics, chance_error
+from weitiao.evaluation.classification import category_indices, category_metrics, category_table, confusion_matrix
+from weitiao.evaluation.metric_group import MetricGroup, group_differences, group_scores
+from weitiao.evaluation.omissions import has_probabilities, omitted_of_categories, omitted_of_texts
+from weitiao.evaluation.overlap import bleu_tokenizer, han_share
+from weitiao.evaluation.ranking import ranking_metrics
+from weitiao.evaluation.replies import generation_metrics, loss_metrics, scored
+from weitiao.evaluation.statistics import Difference, Score
+
+__all__ = ["Answers", "Difference", "Score", "details", "differences", "scores"]
+
+
+def scores(
+    answers: Answers, categories: Sequence[str] = (), seed: int = 0, clusters: Sequence[str] | None = None
+) -> dict[str, Score]:
+    """Every metric that is defined, with its 95 % interval.
+
+    ``clusters`` names for each item what it was drawn together with, such as its document; every interval is then the
+    bootstrap's over clusters. The order of the items changes nothing. Raises ``DataError`` on a gold category that is
+    not among ``categories``.
+    """
+    order = canonical_order([answers], clusters)
+    ordered = select(answers, order)
+    groups = _groups(ordered, categories, seed, scored(ordered), np.asarray(ordered.generated, dtype=np.bool_))
+    along = _reordered(clusters, order)
+    return {name: score for group in groups for name, score in group_scores(group, seed, along).items()}
+
+
+def differences(
+    before: Answers,
+    after: Answers,
+    categories: Sequence[str] = (),
+    seed: int = 0,
+    clusters: Sequence[str] | None = None,
+) -> dict[str, Difference]:
+    """After minus before of every metric that is defined in both, over the items that both have.
+
+    p comes from the paired bootstrap (``statistics.bootstrap_p``), for accuracy and exact_match from McNemar's exact
+    test. The interval comes from the paired bootstrap too; where a value stands at an end of its scale and every
+    resample is the same, ``statistics.difference_interval`` joins the two intervals. With ``clusters`` p is always
+    the bootstrap's. Losses per token are compared only where both models cut the texts into the same number of
+    tokens.
+
+    Raises ``ValueError`` unless both answer the same items in the same order.
+    """
+    check_same_items(before, after)
+    order = canonical_order([before, after], clusters)
+    pair = select(before, order), select(after, order)
+    both = scored(pair[0]) & scored(pair[1])
+    written = np.asarray(pair[0].generated, dtype=np.bool_) & np.asarray(pair[1].generated, dtype=np.bool_)
+    along = _reordered(clusters, order)
+    found: dict[str, Difference] = {}
+    first, second = (_groups(answers, categories, seed, both, written) for answers in pair)
+    for one, other in zip(first, second, strict=True):
+        found.update(group_differences(one, other, seed, along))
+    if before.kind != "classify":
+        incomparable = _incomparable(*pair, both)
+        found = {name: difference for name, difference in found.items() if name not in incomparable}
+    return found
+
+
+def details(answers: Answers, categories: Sequence[str] = ()) -> dict[str, Any]:
+    """What stands behind the scores, as JSON.
+
+    Always: ``items``, ``omitted`` (metric to the reason, translated). ``classify``: ``confusion`` (counts, rows
+    right, columns given, in the order of ``categories``), ``per_class`` (``category``, ``support``, ``predicted``,
+    and ``precision``, ``recall``, ``f1`` as scores or None), ``majority`` (``category``, ``share``: what the
+    commonest answer alone would get), and with probabilities ``calibration`` (bins ``low``, ``high``, ``count``,
+    ``confidence``, ``accuracy``, ``interval``) and ``ece_by_chance`` (the mean ece of a perfectly calibrated model
+    with these confidences). Else: ``tokens``, ``bytes``, ``generated``, and where replies were generated
+    ``bleu_tokenizer`` and ``han_share``.
+    """
+    if answers.kind == "classify":
+        return _category_details(answers, categories)
+    written = np.flatnonzero(answers.generated)
+    use = scored(answers)
+    found: dict[str, Any] = {
+        "items": len(answers),
+        "tokens": int(np.asarray(answers.loss_count)[use].sum()),
+        "bytes": int(np.asarray(answers.byte_count)[use].sum()),
+        "generated": len(written),
+    }
+    if written.size:
+        found |= {"bleu_tokenizer": bleu_tokenizer(answers.gold), "han_share": han_share(answers.gold)}
+    return found | {"omitted": omitted_of_texts(answers, use)}
+
+
+def _groups(
+    answers: Answers, categories: Sequence[str], seed: int, use: Mask, written: Mask
+) -> tuple[MetricGroup, ...]:
+    if not len(answers):
+        return ()
+    if answers.kind != "classify":
+        return loss_metrics(answers, use), generation_metrics(answers, written)
+    gold, predicted = category_indices(answers, categories)
+    groups = [category_metrics(answers, categories)]
+    if has_probabilities(answers):
+        groups += [calibration_metrics(answers, gold, predicted, seed), ranking_metrics(answers, gold)]
+    return tuple(groups)
+
+
+def _category_details(answers: Answers, categories: Sequence[str]) -> dict[str, Any]:
+    gold, predicted = category_indices(answers, categories)
+    table = confusion_matrix(gold, predicted, len(categories))
+    support = table.sum(axis=1)
+    found: dict[str, Any] = {
+        "items": len(answers),
+        "categories": list(categories),
+        "confusion": table.tolist(),
+        "per_class": category_table(table, categories),
+    }
+    if len(answers):
+        found["majority"] = {
+            "category": categories[int(support.argmax())],
+            "share": float(support.max() / len(answers)),
+        }
+    if len(answers) and has_probabilities(answers):
+        found["calibration"] = calibration_bins(answers, gold, predicted)
+        found["ece_by_chance"] = chance_error(answers, predicted)
+    return found | {"omitted": omitted_of_categories(answers, table, categories)}
+
+
+def _incomparable(before: Answers, after: Answers, both: Mask) -> set[str]:
+    tokens = np.array_equal(np.asarray(before.loss_count)[both], np.asarray(after.loss_count)[both])
+    length = np.array_equal(np.asarray(before.byte_count)[both], np.asarray(after.byte_count)[both])
+    return (set() if tokens else {"loss", "perplexity"}) | (set() if length else {"bits_per_byte"})
+
+
+def _reordered(clusters: Sequence[str] | None, order: Sequence[int] | Any) -> list[str] | None:
+    return None if clusters is None else [clusters[item] for item in order]

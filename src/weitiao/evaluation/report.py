@@ -1,0 +1,174 @@
+"""``report.html``: a pure function of ``report.json``, in either language. ``card.md`` has a file of its own.
+
+Separate because nothing here measures anything. The page is one file that loads nothing: its policy allows its own
+script and style sheet by digest and nothing else, every text is escaped by the template, and the rows of the test are
+JSON that the script writes as text.
+"""
+
+import base64
+import contextvars
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from weitiao.evaluation import figures, plots, sections, titles
+from weitiao.evaluation.card import card_markdown
+from weitiao.evaluation.report_json import complete
+from weitiao.words import Language, set_language, t
+
+__all__ = ["card_markdown", "report_html"]
+
+_PAGE = Path(__file__).parent / "page"
+
+
+def report_html(report: Mapping[str, Any], language: Language) -> str:
+    """The page of ``report`` (the content of ``report.json``), whole and self-contained."""
+    return contextvars.copy_context().run(_page, report, language)
+
+
+def _page(report: Mapping[str, Any], language: Language) -> str:
+    set_language(language)
+    report = complete(report)
+    values = {**_frame(report, language), **_told(report), **_drawn(report)}
+    return _environment().get_template("page.html").render({**values, "sections": _contents(report, values)})
+
+
+def _frame(report: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    style, script = _asset("page.css"), _asset("page.js")
+    return {
+        "report": report,
+        "language": language,
+        "policy": _policy(style, script),
+        "style": Markup(style),
+        "script": Markup(script),
+        "items_json": _embedded(report["items"]),
+        "words_json": _embedded(_item_words(report)),
+    }
+
+
+def _told(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "paired": sections.paired(report),
+        "task": titles.kind_title(report["task"]["kind"]),
+        "method": titles.method_title(report["model"]["method"]),
+        "weights": sections.weights(report["model"]),
+        "headlines": sections.headline_rows(report),
+        "metrics": sections.metric_rows(report),
+        "category_rows": sections.category_rows(report),
+        "comparisons": sections.comparisons(report),
+        "omissions": sections.omissions(report),
+        "limits": sections.limits(report),
+        "changes": _changes(report),
+        "items_title": _items_title(report),
+        "kept": sections.kept_sentence(report),
+        "estimates": sections.estimates(report["cost"]),
+        "lineage": sections.lineage(report),
+        "command": sections.command(report),
+        "reasons": [(titles.reason_title(name), count) for name, count in report["data"]["reasons"].items()],
+        "reason_title": titles.reason_title,
+        "outcome_title": titles.outcome_title,
+    }
+
+
+def _drawn(report: Mapping[str, Any]) -> dict[str, Any]:
+    names = figures.categories(report)
+    return {
+        "balance": figures.splits(report),
+        "categories": names,
+        "colours": names if len(names) <= plots.COLOURS else [],
+        "confusion": figures.confusions(report),
+        "calibration": figures.calibration(report),
+        "curve": figures.curve(report),
+        "costs": figures.costs(report["cost"]),
+        "settings": figures.settings(report),
+        "mask": figures.tokens(report["mask"]),
+        "learned_count": sum(bool(token.get("learned")) for token in report["mask"]),
+    }
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["t"] = t
+    return environment
+
+
+@cache
+def _asset(name: str) -> str:
+    return (_PAGE / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    own = f"style-src {_digest(style)}; script-src {_digest(script)}"
+    return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _embedded(value: Any) -> Markup:
+    # Within <script> only "<" could end the text or begin a comment; the others are for readers that are less strict.
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _items_title(report: Mapping[str, Any]) -> str:
+    if not sections.paired(report):
+        return t("Row by row")
+    return t("Fixed and broken") if report["task"]["kind"] in ("classify", "mark") else t("Replies side by side")
+
+
+def _changes(report: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    counts = sections.change_counts(report)
+    return [(change, _change_title(report, change), count) for change, count in counts.items()]
+
+
+def _change_title(report: Mapping[str, Any], change: str) -> str:
+    return titles.change_title(change, sections.paired(report))
+
+
+def _item_words(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the script writes around the rows, and the order of the changes."""
+    paired = sections.paired(report)
+    return {
+        "changes": {change: _change_title(report, change) for change in sections.CHANGES},
+        "answers": report["task"]["kind"] in ("classify", "mark"),
+        "paired": paired,
+        "gold": t("right answer") if report["task"]["kind"] in ("classify", "mark") else t("reference"),
+        "before": t("before"),
+        "after": t("after") if paired else t("answer"),
+        "text": t("text"),
+        "percent": t("{number} %", number="{number}"),
+        "confidence": t("{share} sure", share="{share}"),
+        "status": t("{shown} of {matching} matching rows are shown", shown="{shown}", matching="{matching}"),
+        "none": t("No row matches."),
+        "empty": t("(empty)"),
+    }
+
+
+def _contents(report: Mapping[str, Any], values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The sections that have something to show, in order, with their titles."""
+    all_sections = (
+        ("verdict", t("The result"), True),
+        ("task", t("What was asked"), report["task"]["kind"] or report["mask"]),
+        ("data", t("The data"), report["data"]["ledger"] or report["data"]["path"] or values["balance"]),
+        ("scores", t("Before and after") if values["paired"] else t("How good it is"), values["metrics"]),
+        ("items", values["items_title"], report["items"]),
+        ("curve", t("How it learned"), values["curve"].loss or values["curve"].measures or values["kept"]),
+        ("cost", t("What it cost"), values["costs"] or values["estimates"]),
+        ("settings", t("Settings"), True),
+    )
+    return [(name, title) for name, title, present in all_sections if present]

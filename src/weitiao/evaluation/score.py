@@ -1,0 +1,171 @@
+"""Exact log-probabilities of given answers: a closed set of categories is scored, never generated and parsed.
+
+Rows of similar length share a forward pass, right-padded; logits exist only at the asked positions; what all rows begin
+with (system prompt, question) is computed once and kept as a cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import Cache
+
+from weitiao.codec import Codec
+from weitiao.codec.prompt import conversation
+from weitiao.example import Example, Message, Task
+from weitiao.models.anatomy import Model
+from weitiao.objectives.row import IGNORE, Row
+from weitiao.training.batches import Batch, micro_batches, padded
+from weitiao.training.loss import asked_logits
+
+CAPACITY = 4096  # tokens of one forward pass without gradients
+SHARE_PREFIX = True  # the off switch
+_WORTH_SHARING = 8  # tokens
+
+
+def category_log_probabilities(
+    model: Model, examples: Sequence[Example], task: Task, codec: Codec, cutoff_len: int
+) -> NDArray[np.float64]:
+    """log p(category's words | prompt) in nats, [examples, categories], not normalised over the categories."""
+    answers = answer_tokens(codec, task)
+    prefixes = _inner_nodes(answers)
+    prompts = prompts_within(examples, task, codec, cutoff_len - max(map(len, answers)))
+    scores = np.zeros((len(examples), len(answers)))
+    rows = [_scoring_row(prompt, prefix) for prompt in prompts for prefix in prefixes]
+    for number, logs in _asked_log_probabilities(model, rows):
+        example, prefix = divmod(number, len(prefixes))
+        _add_scores(scores[example], logs, prefixes[prefix], answers, prefixes[:prefix])
+    return scores
+
+
+def probabilities(log_scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Normalise over the categories: [examples, categories] that sum to 1."""
+    shifted = np.exp(log_scores - log_scores.max(axis=1, keepdims=True))
+    normalised: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
+    return normalised
+
+
+def row_losses(model: Model, rows: Sequence[Row]) -> NDArray[np.float64]:
+    """The summed cross-entropy of each row, in nats."""
+    losses = np.zeros(len(rows))
+    for number, logs in _asked_log_probabilities(model, rows, targets_only=True):
+        losses[number] = -logs.sum()
+    return losses
+
+
+def answer_tokens(codec: Codec, task: Task) -> list[tuple[int, ...]]:
+    """The tokens of each category's words as a reply; with the end token only where one answer begins another."""
+    question = Message("user", task.question or "?")
+    encodings = codec.encode_conversations([(question, Message("assistant", name)) for name in task.categories])
+    whole = [tuple(encoding.tokens[encoding.learned].tolist()) for encoding in encodings]
+    words = [answer[:-1] if answer[-1:] == (codec.end_id,) else answer for answer in whole]
+    begins_another = any(a != b and b[: len(a)] == a for a in words for b in words)
+    return whole if begins_another else words
+
+
+def prompts_within(examples: Sequence[Example], task: Task, codec: Codec, limit: int) -> list[NDArray[np.int32]]:
+    """The prompt of each example, its question shortened at the end where it would pass ``limit`` tokens."""
+    conversations = [conversation(example, task) for example in examples]
+    prompts = codec.encode_prompts(conversations)
+    for index, prompt in enumerate(prompts):
+        messages = conversations[index]
+        while len(prompt) > limit and messages and messages[-1].content:
+            content = messages[-1].content
+            spent = max(len(content) * (len(prompt) - limit) // len(prompt), len(prompt) - limit)
+            messages = (*messages[:-1], Message(messages[-1].role, content[: max(len(content) - spent, 0)]))
+            prompt = codec.encode_prompts([messages])[0]
+        prompts[index] = prompt
+    return prompts
+
+
+def _inner_nodes(answers: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """What must follow the prompt so that every answer's every token is asked: the longest beginnings, each once.
+
+    "sp|am" and "ham" need one row: after the prompt both first tokens are read off, after "sp" the second.
+    """
+    beginnings = sorted({answer[:-1] for answer in answers}, key=lambda beginning: (-len(beginning), beginning))
+    kept: list[tuple[int, ...]] = []
+    for beginning in beginnings:
+        if not any(longer[: len(beginning)] == beginning for longer in kept):
+            kept.append(beginning)
+    return kept
+
+
+def _scoring_row(prompt: NDArray[np.int32], prefix: tuple[int, ...]) -> Row:
+    """Asked at the prompt's last token and at every token of ``prefix``; the target's value does not matter here."""
+    tokens = np.concatenate([prompt, np.array(prefix, dtype=np.int32)])
+    targets = np.full(len(tokens), IGNORE, dtype=np.int32)
+    targets[len(prompt) - 1 :] = 0
+    return Row("", tokens, targets)
+
+
+def _add_scores(
+    scores: NDArray[np.float64],
+    logs: NDArray[np.float32],  # [1 + len(prefix), vocabulary]
+    prefix: tuple[int, ...],
+    answers: Sequence[tuple[int, ...]],
+    earlier: Sequence[tuple[int, ...]],
+) -> None:
+    """Fill the scores of the answers that run along ``prefix`` and were not read off an earlier one."""
+    for index, tokens in enumerate(answers):
+        beginning = tokens[:-1]
+        along = prefix[: len(beginning)] == beginning
+        done = any(other[: len(beginning)] == beginning for other in earlier)
+        if along and not done:
+            scores[index] = sum(float(logs[depth, token]) for depth, token in enumerate(tokens))
+
+
+def _asked_log_probabilities(
+    model: Model, rows: Sequence[Row], targets_only: bool = False
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """For each row, in any order: its number and the log-probabilities at its asked positions.
+
+    [asked, vocabulary], or with ``targets_only`` [asked] of the targets.
+    """
+    model.eval()
+    shared = _shared_prefix(rows)
+    past = _prefix_cache(model, rows[0].tokens[:shared]) if shared else None
+    rows = [Row(row.example, row.tokens[shared:], row.targets[shared:]) for row in rows]
+    for group in micro_batches([len(row.tokens) for row in rows], CAPACITY):
+        batch = padded([rows[index] for index in group])
+        batch = Batch(batch.tokens, batch.positions + shared, batch.targets)
+        with torch.inference_mode():
+            logits, targets = asked_logits(model, batch, _repeated(past, len(group)))
+            logs = torch.log_softmax(logits.float(), dim=-1)
+            if targets_only:
+                logs = logs.gather(1, targets[:, None])[:, 0]
+        counts = [rows[index].asked for index in group]
+        for index, part in zip(group, logs.cpu().split(counts), strict=True):
+            yield index, part.numpy()
+
+
+def _shared_prefix(rows: Sequence[Row]) -> int:
+    """How many tokens all rows begin with before any is asked: they are computed once. 0 where it would not pay."""
+    if not SHARE_PREFIX or len(rows) < 2:
+        return 0
+    first = rows[0].tokens
+    shared = len(first)
+    for row in rows:
+        shared = min(shared, int(np.flatnonzero(row.targets != IGNORE)[0]))
+        differs = np.flatnonzero(first[:shared] != row.tokens[:shared])
+        shared = int(differs[0]) if len(differs) else shared
+    return shared if shared >= _WORTH_SHARING else 0
+
+
+def _prefix_cache(model: Model, tokens: NDArray[np.int32]) -> Cache:
+    ids = torch.from_numpy(tokens[None].astype(np.int64)).to(next(model.parameters()).device)
+    with torch.inference_mode():
+        cache: Cache = model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+    return cache
+
+
+def _repeated(past: Cache | None, rows: int) -> Cache | None:
+    if past is None:
+        return None
+    copy = deepcopy(past)  # a forward pass writes into the cache that it is given
+    copy.batch_repeat_interleave(rows)
+    return copy

@@ -1,0 +1,97 @@
+"""Where a causal model keeps its embeddings, blocks, final norm and head: found by structure, not by lists of names.
+
+Separate because methods, plans and fast paths all ask, over every family that transformers has, adapter or not.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from peft import PeftModel
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from weitiao.errors import ModelError
+from weitiao.words import t
+
+_ADAPTER = "lora_"
+
+
+Model = PreTrainedModel | PeftModel
+
+
+def plain(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    """The transformers model inside, with the adapter's layers in place where there is one."""
+    if isinstance(model, PeftModel):
+        return cast(PreTrainedModel, model.get_base_model())
+    return model
+
+
+def embeddings(model: PreTrainedModel | PeftModel) -> nn.Embedding:
+    """Token ids to vectors."""
+    found = plain(model).get_input_embeddings()
+    if not isinstance(found, nn.Embedding):
+        raise _unknown(model, t("its token embeddings"))
+    return found
+
+
+def head(model: PreTrainedModel | PeftModel) -> nn.Module:
+    """Vectors to logits; its weight may be the embeddings' own."""
+    found = plain(model).get_output_embeddings()
+    if not isinstance(found, nn.Module):
+        raise _unknown(model, t("its output head"))
+    return found
+
+
+def blocks(model: PreTrainedModel | PeftModel) -> nn.ModuleList:
+    """The transformer blocks, bottom first: of all lists of modules the one that holds the most weights."""
+    return _blocks_and_owner(model)[0]
+
+
+def final_norm(model: PreTrainedModel | PeftModel) -> nn.Module | None:
+    """The norm between the last block and the head; None where a model has none with weights."""
+    found, owner = _blocks_and_owner(model)
+    children = list(owner.children())
+    place = children.index(found)
+    # Registered after the blocks, but for OPT, which has none before them either.
+    return next(filter(_is_norm, (*reversed(children[place:]), *reversed(children[:place]))), None)
+
+
+def linear_names(model: PreTrainedModel | PeftModel) -> list[str]:
+    """The last names of all linear layers inside the blocks, sorted: ``["down_proj", …]``. Never the head."""
+    names = set()
+    for name, module in blocks(model).named_modules():
+        if isinstance(module, nn.Linear | Conv1D) and _ADAPTER not in name:
+            names.add(name.removesuffix(".base_layer").rpartition(".")[2])
+    return sorted(names)
+
+
+def parameter_count(model: PreTrainedModel | PeftModel) -> int:
+    """How many numbers the model itself has: shared ones once, an adapter's not."""
+    return sum(weight.numel() for name, weight in model.named_parameters() if _ADAPTER not in name)
+
+
+def _blocks_and_owner(model: PreTrainedModel | PeftModel) -> tuple[nn.ModuleList, nn.Module]:
+    best: tuple[int, nn.ModuleList, nn.Module] | None = None
+    for owner in plain(model).modules():
+        for child in owner.children():
+            if isinstance(child, nn.ModuleList) and len(child):
+                size = sum(weight.numel() for weight in child.parameters())
+                if best is None or size > best[0]:  # the outermost of equals: experts are lists inside blocks
+                    best = (size, child, owner)
+    if best is None:
+        raise _unknown(model, t("its blocks"))
+    return best[1], best[2]
+
+
+def _is_norm(module: nn.Module) -> bool:
+    weights = list(module.parameters())
+    return bool(weights) and not list(module.children()) and all(weight.dim() == 1 for weight in weights)
+
+
+def _unknown(model: PreTrainedModel | PeftModel, part: str) -> ModelError:
+    return ModelError(
+        t("{part} cannot be found in a {kind}", part=part, kind=type(plain(model)).__name__),
+        t("it is built unlike any known model: use another one"),
+    )

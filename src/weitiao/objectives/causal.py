@@ -1,0 +1,122 @@
+"""The causal objective (GPT): every learned token is predicted from the tokens before it.
+
+It serves plain texts, replies and categories alike: they differ only in which tokens are learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from weitiao.codec import Codec, Encoding
+from weitiao.codec.prompt import answer, conversation
+from weitiao.data.ledger import Dropped
+from weitiao.example import Example, Message, Task
+from weitiao.objectives.row import IGNORE, Row
+from weitiao.words import t
+
+Learn = Literal["replies", "last_reply"]
+_ATTEMPTS = 8  # shortening a text by characters only estimates tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An example as a row. ``shortened`` says for people what was left out to fit the context; empty if nothing was."""
+
+    row: Row
+    encoding: Encoding
+    shortened: str = ""
+
+
+def encode(
+    examples: Sequence[Example], task: Task, codec: Codec, cutoff_len: int, learn: Learn = "replies"
+) -> list[Encoded | Dropped]:
+    """Rows of at most ``cutoff_len`` tokens, in order. A reply is never cut: what does not fit is dropped."""
+    if task.kind == "continue":
+        return [_document(example, codec, cutoff_len) for example in examples]
+    conversations = [_with_answer(example, task) for example in examples]
+    encodings = codec.encode_conversations(conversations, learn == "replies")
+    results: list[Encoded | Dropped] = []
+    for example, messages, encoding in zip(examples, conversations, encodings, strict=True):
+        shortened = ""
+        if len(encoding.tokens) > cutoff_len:
+            encoding, shortened = _fitted(messages, encoding, codec, cutoff_len, learn)
+        results.append(_checked(example, encoding, shortened, codec, cutoff_len))
+    return results
+
+
+def row_of(example: Example, encoding: Encoding) -> Row:
+    """Shift: position i predicts token i + 1 where that token is learned. The last token is a target only."""
+    tokens, learned = encoding.tokens, encoding.learned
+    targets = np.where(learned[1:], tokens[1:], IGNORE).astype(np.int32)
+    return Row(example.id, tokens[:-1], targets)
+
+
+def _with_answer(example: Example, task: Task) -> tuple[Message, ...]:
+    text = answer(example)
+    assert text is not None, "the partition drops examples without an answer"
+    return (*conversation(example, task), Message("assistant", text))
+
+
+def _checked(example: Example, encoding: Encoding, shortened: str, codec: Codec, cutoff_len: int) -> Encoded | Dropped:
+    count = len(encoding.tokens)
+    if count > cutoff_len:
+        detail = t("{count} tokens do not fit into {limit}, even without its prompt", count=count, limit=cutoff_len)
+        return Dropped(example.source, "too_long", detail)
+    if encoding.asked == 0:
+        return Dropped(example.source, "nothing_to_learn", t("no token of it would be learned"))
+    if not encoding.complete:
+        return Dropped(example.source, "no_end", t("the reply never ends with the token that ends a reply"))
+    if codec.bos_id is not None and encoding.tokens[:2].tolist() == [codec.bos_id] * 2:
+        return Dropped(example.source, "double_bos", t("the row begins with two BOS tokens"))
+    return Encoded(row_of(example, encoding), encoding, shortened)
+
+
+def _document(example: Example, codec: Codec, cutoff_len: int) -> Encoded | Dropped:
+    encoding = codec.encode_documents([example.text])[0]
+    count = len(encoding.tokens)
+    shortened = ""
+    if count > cutoff_len:
+        encoding = Encoding(encoding.tokens[:cutoff_len], encoding.learned[:cutoff_len], encoding.complete)
+        shortened = t("the first {limit} of {count} tokens are used", limit=cutoff_len, count=count)
+    return _checked(example, encoding, shortened, codec, cutoff_len)
+
+
+def _fitted(
+    messages: tuple[Message, ...], encoding: Encoding, codec: Codec, cutoff_len: int, learn: Learn
+) -> tuple[Encoding, str]:
+    """Leave out the oldest whole turns, then the end of the longest question, until the conversation fits."""
+    turns = 0
+    while len(encoding.tokens) > cutoff_len and (shorter := _without_oldest_turn(messages)) is not None:
+        turns += len(messages) - len(shorter)
+        messages = shorter
+        encoding = codec.encode_conversations([messages], learn == "replies")[0]
+    characters = 0
+    for _ in range(_ATTEMPTS):
+        excess = len(encoding.tokens) - cutoff_len
+        longest = max(range(len(messages) - 1), key=lambda index: len(messages[index].content), default=None)
+        if excess <= 0 or longest is None or not messages[longest].content:
+            break
+        content = messages[longest].content
+        spent = max(len(content) * excess // max(len(encoding.tokens), 1), excess)
+        kept = content[: max(len(content) - spent, 0)]
+        characters += len(content) - len(kept)
+        messages = (*messages[:longest], Message(messages[longest].role, kept), *messages[longest + 1 :])
+        encoding = codec.encode_conversations([messages], learn == "replies")[0]
+    parts = []
+    if turns:
+        parts.append(t("the oldest {count} turns are left out", count=turns))
+    if characters:
+        parts.append(t("the last {count} characters of the question are left out", count=characters))
+    return encoding, ", ".join(parts)
+
+
+def _without_oldest_turn(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
+    """Without the first question and its answers; None when only one question is left."""
+    head = tuple(message for message in messages[:1] if message.role == "system")
+    turns = messages[len(head) :]
+    later = [index for index, message in enumerate(turns) if message.role == "user" and index > 0]
+    return head + turns[later[0] :] if later else None

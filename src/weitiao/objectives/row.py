@@ -1,0 +1,24 @@
+"""One encoded example: tokens, and what each position must predict; everything that a loss reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+IGNORE = -100  # the target of a position that is asked nothing; the value that torch's cross-entropy skips
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One encoded example, as numpy."""
+
+    example: str  # the example's id
+    tokens: NDArray[np.int32]  # [T]
+    targets: NDArray[np.int32]  # [T] what position i must predict, already shifted; IGNORE where nothing is asked
+
+    @property
+    def asked(self) -> int:
+        """How many positions are asked for a prediction."""
+        return int((self.targets != IGNORE).sum())

@@ -1,0 +1,167 @@
+"""A run is a folder: settings, lineage, ledger, events, checkpoints, the result and its report.
+
+Whoever wants to know how a run is doing reads the folder; one process at a time writes it, under a lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weitiao.errors import MachineError, SettingsError
+from weitiao.words import t
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The paths of a run's folder."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def settings(self) -> Path:
+        """Every setting, defaults written out with their reasons."""
+        return self.folder / "settings.yaml"
+
+    @property
+    def given(self) -> Path:
+        """The settings as the user gave them, from which a resumed run derives the rest again."""
+        return self.folder / "given.yaml"
+
+    @property
+    def lineage(self) -> Path:
+        """Fingerprints of what went in."""
+        return self.folder / "lineage.json"
+
+    @property
+    def ledger(self) -> Path:
+        """A line for every row read."""
+        return self.folder / "ledger.jsonl"
+
+    @property
+    def events(self) -> Path:
+        """A line for each step, evaluation, save and warning."""
+        return self.folder / "events.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Whole checkpoints by step."""
+        return self.folder / "checkpoints"
+
+    @property
+    def work(self) -> Path:
+        """What only an unfinished run needs: encoded rows, the answers before training."""
+        return self.folder / "work"
+
+    @property
+    def model(self) -> Path:
+        """The result, in PEFT's or transformers' layout."""
+        return self.folder / "model"
+
+    @property
+    def report(self) -> Path:
+        """The report as JSON; report.html and card.md lie beside it."""
+        return self.folder / "report.json"
+
+    def finished(self) -> bool:
+        """Whether the run ended with a result and a report."""
+        return self.report.is_file() and self.model.is_dir()
+
+
+def is_run(folder: Path) -> bool:
+    """Whether ``folder`` is a run's folder."""
+    return (folder / "settings.yaml").is_file() and (folder / "lineage.json").is_file()
+
+
+def new_run_folder(parent: Path, name: str) -> Path:
+    """A folder name that is free: ``name``, then ``name-2`` and so on. Nothing is created."""
+    folder = parent / name
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = parent / f"{name}-{number}"
+    return folder
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """Hold the run's lock; the system frees it when the process ends, however. Raises SettingsError when held."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
+            raise SettingsError(
+                t("another process ({pid}) is working on {run}", pid=holder or "?", run=run.folder),
+                t("wait for it, or stop it with: kill {pid}", pid=holder or "PID"),
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+class Events:
+    """Appends to events.jsonl, a whole line at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+
+    def add(self, kind: str, **facts: Any) -> None:
+        """Append one event with the time."""
+        line = {"time": round(time.time(), 3), "kind": kind, **facts}
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Every event; a torn last line is passed over."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def rewind_events(path: Path, step: int) -> None:
+    """Drop what was logged after ``step``: it will be done, and logged, again. Each step stands once in the log."""
+    if not path.is_file():
+        return
+    kept = [event for event in read_events(path) if event.get("step", 0) <= step]
+    write_whole(path, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text``, whole or not at all. Raises MachineError when the disk refuses."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise MachineError(
+            t("{path} could not be written: {reason}", path=path, reason=error.strerror), t("free some space")
+        ) from error

@@ -1,0 +1,256 @@
+"""The settings of a run: one flat, frozen model with every name, type, bound and description.
+
+Separate from the reading (``parse.py``) because the page, the reference and the run folder are made from this alone.
+``None`` means: derived from the model, the method and the data when the run starts. A description is English here; its
+Chinese stands in ``locales/zh/settings.json`` under the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from weitiao.example import Kind
+from weitiao.words import t
+
+Group = Literal["data", "model", "method", "training", "evaluation", "output"]
+
+TEMPLATES = ("plain", "chatml")
+"""The built-in chat templates, for models that bring none."""
+
+METRICS = (
+    "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1",
+    "loss", "perplexity", "bits_per_byte", "exact_match", "chrf", "bleu", "rouge_l",
+)  # fmt: skip
+LABEL_METRICS = ("f1/", "precision/", "recall/")
+"""What may stand before a label's name, as in ``f1/spam``."""
+
+
+class Contradiction(ValueError):  # noqa: N818 - the words of the user disagree; SettingsError is what is raised for it
+    """Settings that cannot hold together: their ``names``, the ``problem`` and the ``hint``, both for people."""
+
+    def __init__(self, names: tuple[str, ...], problem: str, hint: str) -> None:
+        super().__init__(problem)
+        self.names = names
+        self.problem = problem
+        self.hint = hint
+
+
+def _clean(text: str) -> str:
+    if not text.strip():
+        raise ValueError(t("must be text that is not empty"))
+    if any((ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in text):
+        raise ValueError(t("must not contain control characters or broken Unicode"))
+    return text
+
+
+def _template(text: str) -> str:
+    if text not in TEMPLATES and not text.endswith((".jinja", ".jinja2", ".j2")):
+        raise ValueError(t("must be one of {names}, or the path of a .jinja file", names=", ".join(TEMPLATES)))
+    return text
+
+
+def _metric(text: str) -> str:
+    of_label = any(text.startswith(prefix) and len(text) > len(prefix) for prefix in LABEL_METRICS)
+    if text not in METRICS and not of_label:
+        raise ValueError(t("must be one of {names}, or f1/LABEL", names=", ".join(METRICS)))
+    return text
+
+
+Text = Annotated[str, AfterValidator(_clean)]
+
+
+def _setting(
+    group: Group,
+    default: Any,
+    description: str,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+) -> Any:
+    return Field(default, description=description, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra={"group": group})
+
+
+class Settings(BaseModel):
+    """Every setting of a run. Strict: nothing is converted here; people come in through ``make_settings``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=False)
+
+    # data
+    data: Text = _setting("data", "", "The data to learn from: a file, a folder, or the name of a sample.")
+    dev: Text | None = _setting(
+        "data",
+        None,
+        "A file of its own for the dev split, which chooses the best checkpoint. Without it, val_size is split off.",
+    )
+    test: Text | None = _setting(
+        "data", None, "A file of its own for the test split, which only measures. Without it, test_size is split off."
+    )
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "text", "conll"] | None = _setting(
+        "data", None, "How the file is to be read. Without it, the content decides."
+    )
+    kind: Kind | None = _setting(
+        "data",
+        None,
+        "What is learned: continue a text, reply to a conversation, classify a text, or mark spans in it. "
+        "Without it, the columns decide.",
+    )
+    text_column: Text | None = _setting("data", None, "The column that holds the text.")
+    label_column: Text | None = _setting("data", None, "The column that holds the label.")
+    prompt_column: Text | None = _setting("data", None, "The column that holds the prompt or instruction.")
+    reply_column: Text | None = _setting("data", None, "The column that holds the reply to learn.")
+    question: Text | None = _setting(
+        "data",
+        None,
+        "The question put before each text to be classified or marked. Without it, one is made of the categories.",
+    )
+    val_size: float = _setting(
+        "data", 0.1, "The share of the rows for the dev split, when no dev file is given.", ge=0, le=0.5
+    )
+    test_size: float = _setting(
+        "data", 0.2, "The share of the rows for the test split, when no test file is given.", ge=0, le=0.9
+    )
+    max_samples: int | None = _setting("data", None, "Read at most this many rows.", ge=1)
+    # model
+    model: Text = _setting(
+        "model",
+        "",
+        "The model to start from: the name of a sample, a folder, a .gguf file, or the folder of an earlier run.",
+    )
+    template: Annotated[Text, AfterValidator(_template)] | None = _setting(
+        "model",
+        None,
+        "The chat template: plain, chatml, or the path of a .jinja file. Without it, the model's own, or plain.",
+    )
+    cutoff_len: int | None = _setting(
+        "model", None, "The most tokens of one row; what is longer is cut by a rule that is said.", ge=8, le=1_048_576
+    )
+    precision: Literal["auto", "bf16", "fp32"] = _setting(
+        "model", "auto", "The number format of the calculation. auto takes bf16 where the machine is fast at it."
+    )
+    # method
+    method: Literal["full", "top_layers", "lora"] = _setting(
+        "method", "lora", "Which weights may change: all of them, the top layers, or small LoRA matrices beside them."
+    )
+    top_layers: int = _setting(
+        "method", 4, "How many of the last layers may change with method top_layers.", ge=1, le=1000
+    )
+    lora_rank: int | None = _setting(
+        "method", None, "The rank of the LoRA matrices: more can learn more, and costs more.", ge=1, le=4096
+    )
+    lora_alpha: float | None = _setting(
+        "method", None, "What LoRA's change is multiplied by, after division by the rank.", gt=0, le=65536
+    )
+    lora_dropout: float = _setting(
+        "method", 0.0, "The share of LoRA's inputs that is set to zero while learning.", ge=0, lt=1
+    )
+    lora_targets: tuple[Text, ...] | Literal["all"] = _setting(
+        "method", "all", "Which linear layers get LoRA matrices, by name, separated by commas; all means every one."
+    )
+    # training
+    learning_rate: float | None = _setting("training", None, "How far one step moves the weights at most.", gt=0, le=1)
+    epochs: float | None = _setting(
+        "training", None, "How often the training rows are gone through; may be a fraction.", gt=0, le=1000
+    )
+    max_steps: int | None = _setting(
+        "training", None, "Stop after this many steps; takes the place of epochs.", ge=1, le=1_000_000_000
+    )
+    batch_size: int | None = _setting(
+        "training", None, "Rows that are learned from together in one pass, before accumulation.", ge=1, le=65536
+    )
+    gradient_accumulation_steps: int = _setting(
+        "training", 1, "Passes whose gradients are added up for one step.", ge=1, le=65536
+    )
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = _setting(
+        "training", "cosine", "How the learning rate falls after the warm-up."
+    )
+    warmup_ratio: float | None = _setting(
+        "training", None, "The share of the steps in which the learning rate rises.", ge=0, lt=1
+    )
+    warmup_steps: int | None = _setting(
+        "training",
+        None,
+        "The number of steps in which the learning rate rises; instead of warmup_ratio.",
+        ge=0,
+        le=1_000_000_000,
+    )
+    weight_decay: float = _setting("training", 0.0, "How strongly the weights are pulled towards zero.", ge=0, le=1)
+    max_grad_norm: float = _setting(
+        "training", 1.0, "Longer gradients are shortened to this length; 0 switches it off.", ge=0
+    )
+    packing: bool | None = _setting(
+        "training",
+        None,
+        "Put several rows into one sequence, so that nothing is spent on padding; they cannot see each other.",
+    )
+    learn: Literal["replies", "last_reply"] = _setting(
+        "training", "replies", "Which turns of a conversation are learned: every reply, or only the last one."
+    )
+    seed: int = _setting(
+        "training", 0, "Decides every random choice: the same seed gives the same result.", ge=0, lt=2**63
+    )
+    threads: int | None = _setting("training", None, "CPU threads to calculate with.", ge=1, le=1024)
+    # evaluation
+    eval_steps: int | None = _setting("evaluation", None, "Score the dev split every so many steps.", ge=1)
+    save_steps: int | None = _setting("evaluation", None, "Write a checkpoint every so many steps.", ge=1)
+    save_total_limit: int = _setting(
+        "evaluation", 2, "How many checkpoints are kept, besides the best one.", ge=1, le=10_000
+    )
+    early_stopping_patience: int | None = _setting(
+        "evaluation", None, "Stop when the dev score has not improved this many times in a row.", ge=1
+    )
+    metric_for_best_model: Annotated[Text, AfterValidator(_metric)] | None = _setting(
+        "evaluation", None, "The dev score that decides which checkpoint is best. Without it, the task's own metric."
+    )
+    eval_max_samples: int | None = _setting("evaluation", None, "Score at most this many rows of a split.", ge=1)
+    generate_max_samples: int | None = _setting(
+        "evaluation", None, "Write out replies for at most this many rows when scoring; 0 writes none.", ge=0
+    )
+    max_new_tokens: int = _setting(
+        "evaluation", 128, "The most tokens of a reply that is written out.", ge=1, le=1_048_576
+    )
+    # output
+    output_dir: Text | None = _setting("output", None, "The folder of the run. Without it, a new one under runs/.")
+    lang: Literal["en", "zh"] | None = _setting(
+        "output", None, "The language of the report. Without it, that of the terminal."
+    )
+
+    @model_validator(mode="after")
+    def _hold_together(self) -> Settings:
+        for contradiction in _contradictions(self):
+            raise contradiction
+        return self
+
+
+def _contradictions(settings: Settings) -> Iterator[Contradiction]:
+    warmup_steps, max_steps = settings.warmup_steps, settings.max_steps
+    if warmup_steps is not None and max_steps is not None and warmup_steps > max_steps:
+        yield Contradiction(
+            ("warmup_steps", "max_steps"),
+            t("warmup_steps is {warmup}, but there are only {steps} steps", warmup=warmup_steps, steps=max_steps),
+            t("give at most {steps} warmup_steps, or raise max_steps", steps=max_steps),
+        )
+    if warmup_steps is not None and settings.warmup_ratio is not None:
+        yield Contradiction(
+            ("warmup_steps", "warmup_ratio"),
+            t(
+                "warmup_steps ({steps}) and warmup_ratio ({ratio}) are both given",
+                steps=warmup_steps,
+                ratio=settings.warmup_ratio,
+            ),
+            t("give only one of the two"),
+        )
+    if settings.val_size + settings.test_size >= 1:
+        yield Contradiction(
+            ("val_size", "test_size"),
+            t(
+                "val_size ({dev}) and test_size ({test}) leave nothing to learn from",
+                dev=settings.val_size,
+                test=settings.test_size,
+            ),
+            t("together they must stay under 1"),
+        )

@@ -1,0 +1,109 @@
+"""Which rows make a step, and how they are laid out: by length or packed, never seeing each other.
+
+A step is ``batch_size`` rows, drawn at random: sorting by length happens only inside a step, because length goes with
+the class, and batches of one class teach badly. How a step is cut into micro-batches changes nothing but speed: sums
+are added and divided once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weitiao.objectives.row import IGNORE, Row
+from weitiao.training.chance import generator
+
+_PADDING_ALLOWED = 0.15  # share of a micro-batch; beyond it, a second forward pass is cheaper
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows laid out for one forward pass. Padding stands right, is asked nothing, and no earlier position sees it."""
+
+    tokens: NDArray[np.int64]  # [rows, length]
+    positions: NDArray[np.int64]  # [rows, length]; they restart where a packed row begins
+    targets: NDArray[np.int64]  # [rows, length]; IGNORE where nothing is asked
+
+    @property
+    def asked(self) -> int:
+        """How many positions are asked for a prediction."""
+        return int((self.targets != IGNORE).sum())
+
+
+def steps_per_epoch(rows: int, rows_per_step: int) -> int:
+    """How many steps an epoch has; the last one may be smaller."""
+    return -(-rows // rows_per_step)
+
+
+def steps_of_epoch(rows: int, rows_per_step: int, seed: int, epoch: int) -> Iterator[NDArray[np.int64]]:
+    """The row numbers of each step of ``epoch``: every row once, in an order of its own each epoch."""
+    order = generator(seed, "order", epoch).permutation(rows)
+    for start in range(0, rows, rows_per_step):
+        yield order[start : start + rows_per_step]
+
+
+def micro_batches(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Cut the rows of a step into micro-batches of similar length, at most ``capacity`` tokens each with padding.
+
+    A row longer than ``capacity`` stands alone. Returns positions in ``lengths``, longest rows first.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    batches: list[list[int]] = []
+    longest = real = 0
+    for index in order:
+        if batches:
+            tokens = longest * (len(batches[-1]) + 1)
+            padding = tokens - real - lengths[index]
+            if tokens <= capacity and padding <= _PADDING_ALLOWED * tokens:
+                batches[-1].append(index)
+                real += lengths[index]
+                continue
+        batches.append([index])
+        longest = real = lengths[index]
+    return batches
+
+
+def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Fill packs of ``capacity`` tokens, first fit with the longest rows first. A longer row stands alone."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    packs: list[list[int]] = []
+    room: list[int] = []
+    for index in order:
+        fitting = next((number for number, left in enumerate(room) if left >= lengths[index]), None)
+        if fitting is None:
+            packs.append([index])
+            room.append(capacity - lengths[index])
+        else:
+            packs[fitting].append(index)
+            room[fitting] -= lengths[index]
+    return packs
+
+
+def padded(rows: Sequence[Row]) -> Batch:
+    """Rows below each other, padded right to the longest. Padding repeats token 0 and is asked nothing."""
+    length = max(len(row.tokens) for row in rows)
+    tokens = np.zeros((len(rows), length), dtype=np.int64)
+    targets = np.full((len(rows), length), IGNORE, dtype=np.int64)
+    for number, row in enumerate(rows):
+        tokens[number, : len(row.tokens)] = row.tokens
+        targets[number, : len(row.targets)] = row.targets
+    return Batch(tokens, np.broadcast_to(np.arange(length), tokens.shape).copy(), targets)
+
+
+def packed(rows: Sequence[Row]) -> Batch:
+    """Rows behind each other in one; positions restart, which is how transformers keeps them from seeing each other."""
+    tokens = np.concatenate([row.tokens for row in rows]).astype(np.int64)
+    targets = np.concatenate([row.targets for row in rows]).astype(np.int64)
+    positions = np.concatenate([np.arange(len(row.tokens)) for row in rows])
+    return Batch(tokens[None], positions[None], targets[None])
+
+
+def batches_of_step(rows: Sequence[Row], capacity: int, packing: bool) -> list[Batch]:
+    """The micro-batches of one step."""
+    lengths = [len(row.tokens) for row in rows]
+    if packing:
+        return [packed([rows[index] for index in group]) for group in pack(lengths, capacity)]
+    return [padded([rows[index] for index in group]) for group in micro_batches(lengths, capacity)]

@@ -1,0 +1,144 @@
+"""Checkpoints, whole or invisible.
+
+A checkpoint is written into a temporary folder, each file forced to disk, a manifest with every file's sha256 last;
+then the folder is renamed and its parent forced to disk. "The latest" is found by verifying manifests, newest first,
+never by a pointer that could lie. safetensors and JSON only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from weitiao.errors import MachineError
+from weitiao.words import t
+
+_WEIGHTS, _OPTIMIZER, _STATE, _MANIFEST = "weights.safetensors", "optimizer.safetensors", "state.json", "manifest.json"
+_UNFINISHED = ".unfinished-"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A whole checkpoint: its manifest was verified."""
+
+    folder: Path
+    step: int
+    state: Mapping[str, Any]  # what the run said: place, best, digests
+
+    def weights(self) -> dict[str, Tensor]:
+        """The float32 weights that learn, by name."""
+        return load_file(self.folder / _WEIGHTS)
+
+    def moments(self) -> dict[str, Tensor]:
+        """The optimizer's state, by name."""
+        return load_file(self.folder / _OPTIMIZER)
+
+
+def save_checkpoint(
+    parent: Path, step: int, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> Path:
+    """Write ``parent/NNNNNN``; it exists whole or not at all. Raises MachineError when the disk refuses."""
+    parent.mkdir(parents=True, exist_ok=True)
+    final = parent / f"{step:06d}"
+    unfinished = parent / f"{_UNFINISHED}{step:06d}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        save_file(_contiguous(weights), unfinished / _WEIGHTS)
+        save_file(_contiguous(moments), unfinished / _OPTIMIZER)
+        (unfinished / _STATE).write_text(json.dumps({"step": step, **state}, sort_keys=True), encoding="utf-8")
+        names = (_WEIGHTS, _OPTIMIZER, _STATE)
+        manifest = {name: _digest(unfinished / name) for name in names}
+        (unfinished / _MANIFEST).write_text(json.dumps(manifest, sort_keys=True), encoding="utf-8")
+        for name in (*names, _MANIFEST):
+            _force(unfinished / name)
+        _force(unfinished)
+        if final.exists():  # from before a resume; the same step has the same bits
+            shutil.rmtree(final)
+        unfinished.rename(final)
+        _force(parent)
+    except (OSError, RuntimeError) as error:  # safetensors reports a full disk as its own error, a RuntimeError's kin
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise MachineError(
+            t("the checkpoint of step {step} could not be saved: {reason}", step=step, reason=str(error)),
+            t("free some space and resume; earlier checkpoints are whole"),
+        ) from error
+    return final
+
+
+def checkpoints(parent: Path) -> list[Checkpoint]:
+    """Every whole checkpoint, newest first. Unfinished and damaged ones are passed over."""
+    if not parent.is_dir():
+        return []
+    folders = sorted((entry for entry in parent.iterdir() if entry.name.isdigit()), reverse=True)
+    return [found for folder in folders if (found := _verified(folder)) is not None]
+
+
+def latest_checkpoint(parent: Path) -> Checkpoint | None:
+    """The newest whole checkpoint; only as many are verified as needed."""
+    if not parent.is_dir():
+        return None
+    folders = sorted((entry for entry in parent.iterdir() if entry.name.isdigit()), reverse=True)
+    return next((found for folder in folders if (found := _verified(folder)) is not None), None)
+
+
+def damaged_checkpoints(parent: Path) -> list[Path]:
+    """Folders that look like checkpoints but are not whole: unfinished ones, and those whose manifest does not hold."""
+    if not parent.is_dir():
+        return []
+    entries = sorted(parent.iterdir())
+    return [
+        entry
+        for entry in entries
+        if entry.name.startswith(_UNFINISHED) or (entry.name.isdigit() and _verified(entry) is None)
+    ]
+
+
+def prune(parent: Path, keep: int, best_step: int | None) -> None:
+    """Delete all but the newest ``keep`` checkpoints and the best one; the newest is verified before any is deleted."""
+    if latest_checkpoint(parent) is None:
+        return
+    steps = sorted((int(entry.name) for entry in parent.iterdir() if entry.name.isdigit()), reverse=True)
+    for step in steps[keep:]:
+        if step != best_step:
+            shutil.rmtree(parent / f"{step:06d}")
+
+
+def _verified(folder: Path) -> Checkpoint | None:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        if set(manifest) != {_WEIGHTS, _OPTIMIZER, _STATE}:
+            return None
+        if any(_digest(folder / name) != digest for name, digest in manifest.items()):
+            return None
+        state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+        return Checkpoint(folder, int(state["step"]), state)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _force(path: Path) -> None:
+    """fsync a file or a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

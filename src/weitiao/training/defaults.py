@@ -1,0 +1,133 @@
+"""What a setting is when the user left it open: a rule from model, method and data, and the reason in words.
+
+The rules and what they were measured on stand in docs/concepts/defaults.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from weitiao.example import Kind
+from weitiao.settings import Settings
+from weitiao.training.loop import total_steps
+from weitiao.words import t
+
+_CONTEXT_USED = 2048  # tokens; longer rows are rare in tuning data and cost memory by their square
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules look at."""
+
+    parameters: int
+    width: int
+    context: int  # the model's longest input, in tokens
+    kind: Kind
+    train_rows: int
+    longest_row: int  # tokens
+    fast_bf16: bool
+    on_gpu: bool
+    threads: int
+    continues_adapter: bool = False  # the model brings an adapter, whose rank and targets stay
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Settings with nothing left open, and why each derived value is what it is."""
+
+    settings: Settings
+    reasons: dict[str, str]
+
+
+def context_limit(settings: Settings, context: int) -> int:
+    """The most tokens of a row: ``cutoff_len``, or as much of the model's context as pays."""
+    return settings.cutoff_len or min(context, _CONTEXT_USED)
+
+
+def derive(settings: Settings, facts: Facts) -> Derived:
+    """Fill every open setting."""
+    values: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+
+    def fill(name: str, rule: Callable[[], tuple[Any, str]]) -> Any:
+        value = getattr(settings, name)
+        if value is None or (name == "precision" and value == "auto"):
+            value, reasons[name] = rule()
+            values[name] = value
+        return value
+
+    fill("cutoff_len", lambda: (context_limit(settings, facts.context), t("as much of the model's context as pays")))
+    fill("precision", lambda: _precision(facts))
+    if settings.method == "lora" and not facts.continues_adapter:
+        rank = fill("lora_rank", lambda: (min(16, facts.width), t("enough for one task on a small model")))
+        fill("lora_alpha", lambda: (2.0 * rank, t("twice the rank")))
+    fill("learning_rate", lambda: _learning_rate(settings, facts))
+    batch = fill("batch_size", lambda: _batch_size(facts))
+    epochs = fill("epochs", lambda: _epochs(facts))
+    fill("packing", lambda: (facts.on_gpu, t("pays on a GPU; on a CPU rows of similar length go together instead")))
+    steps = total_steps(facts.train_rows, batch * settings.gradient_accumulation_steps, epochs, settings.max_steps)
+    if settings.warmup_steps is None:
+        fill("warmup_ratio", lambda: (0.1, t("a tenth of the steps")))
+    often = fill("eval_steps", lambda: (max(1, math.ceil(steps / 4)), t("four times in {steps} steps", steps=steps)))
+    fill("save_steps", lambda: (often, t("whenever the dev split is scored")))
+    fill("early_stopping_patience", lambda: (3, t("three scores in a row without improvement")))
+    fill("metric_for_best_model", lambda: _metric(facts))
+    fill("eval_max_samples", lambda: _eval_rows(facts))
+    fill("generate_max_samples", lambda: (0 if facts.kind == "classify" else 32, t("writing replies out is slow")))
+    fill("threads", lambda: (facts.threads, t("the processor's cores")))
+    return Derived(settings.model_copy(update=values), reasons)
+
+
+def warmup_steps(settings: Settings, steps: int) -> int:
+    """The steps in which the rate rises; at least one where a share was asked for."""
+    if settings.warmup_steps is not None:
+        return settings.warmup_steps
+    return math.ceil((settings.warmup_ratio or 0.0) * steps)
+
+
+def _precision(facts: Facts) -> tuple[str, str]:
+    if facts.fast_bf16:
+        return "bf16", t("the processor multiplies bfloat16 in hardware; what learns is kept in float32")
+    return "fp32", t("the processor has no bfloat16 arithmetic")
+
+
+def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
+    billions = facts.parameters / 1e9
+    if settings.method == "lora":
+        rate = 1e-3 if billions < 0.5 else 5e-4 if billions < 3 else 2e-4
+        return rate, t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
+    rate = 1e-4 if billions < 0.5 else 5e-5 if billions < 3 else 1e-5
+    if settings.method == "top_layers":
+        rate *= 2
+    return rate, t("the model's own weights change, of {size}: smaller steps", size=_size(facts.parameters))
+
+
+def _batch_size(facts: Facts) -> tuple[int, str]:
+    size = 4 if facts.train_rows < 64 else 8 if facts.train_rows < 512 else 16
+    return size, t("{rows} rows to learn from", rows=facts.train_rows)
+
+
+def _epochs(facts: Facts) -> tuple[float, str]:
+    epochs = (
+        5.0 if facts.train_rows < 200 else 3.0 if facts.train_rows < 1000 else 2.0 if facts.train_rows < 5000 else 1.0
+    )
+    return epochs, t("{rows} rows to learn from", rows=facts.train_rows)
+
+
+def _metric(facts: Facts) -> tuple[str, str]:
+    if facts.kind == "classify":
+        return "macro_f1", t("every category counts the same")
+    return "loss", t("how well the reference text is predicted")
+
+
+def _eval_rows(facts: Facts) -> tuple[int, str]:
+    if facts.kind == "classify":
+        return 2000, t("intervals are narrow enough")
+    return 500, t("intervals are narrow enough")
+
+
+def _size(parameters: int) -> str:
+    return f"{parameters / 1e9:.1f} B" if parameters >= 1e9 else f"{parameters / 1e6:.0f} M"
