@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # two spinning threads on a busy machine make torch ten times slower
@@ -12,12 +12,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 for _name in ("WEITIAO_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
     os.environ.pop(_name, None)
+_USERS_HOME = os.environ.get("WEITIAO_HOME")
 sys.path.insert(0, str(Path(__file__).parent))  # `import tiny` works from every folder and import mode
 
 import pytest  # noqa: E402 - what it imports reads the environment above
 
 import tiny  # noqa: E402
 from weitiao import words  # noqa: E402
+from weitiao.data import samples  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +48,36 @@ def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> "TinyFolders":
 def tiny_llama(tiny_folders: "TinyFolders") -> Path:
     """The folder of the tiny Llama; never write into it."""
     return tiny_folders["llama"]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run: the tiny Llama tuned by LoRA for six steps on the thirty rows, fp32; never write into it."""
+    return tiny.tiny_run(tiny_llama, tmp_path_factory.mktemp("tuned"), "parent")
+
+
+@pytest.fixture(scope="session")
+def tiny_child(tiny_run: Path) -> Path:
+    """A run tuned from the result of ``tiny_run``, on the same rows, lying beside it; never write into it."""
+    return tiny.tiny_run(tiny_run, tiny_run.parent.parent, "child")
+
+
+@pytest.fixture
+def users_sample() -> Callable[[str], Path]:
+    """``users_sample("sms-spam")``: a real sample in the user's own cache, never fetched here; skips when it is not."""
+
+    def find(name: str) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            if _USERS_HOME is None:
+                patch.delenv("WEITIAO_HOME")
+            else:
+                patch.setenv("WEITIAO_HOME", _USERS_HOME)
+            found = samples.cached(name)
+        if found is None:
+            pytest.skip(f"the sample {name} is not here: weitiao samples {name}")
+        return found
+
+    return find
 
 
 class TinyFolders:

@@ -194,3 +194,14 @@ def tiny_instructions(path: Path) -> Path:
     lines = [json.dumps({"prompt": prompt, "reply": reply}, ensure_ascii=False) for prompt, reply in pairs]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def tiny_run(model: Path, folder: Path, name: str) -> Path:
+    """The folder ``folder/runs/name`` of a finished run: ``model`` tuned by LoRA for six steps on ``folder/rows.csv``."""
+    from weitiao.api.train import train
+    from weitiao.settings import make_settings
+
+    data = folder / "rows.csv"
+    settings = {"model": str(model), "data": str(data if data.exists() else tiny_rows(data))}
+    settings |= {"output_dir": str(folder / "runs" / name), "max_steps": 6, "precision": "fp32", "threads": 1}
+    return train(make_settings({**settings, "learning_rate": 5e-3, "val_size": 0.2, "test_size": 0.3})).folder

@@ -1,6 +1,6 @@
 """One item as a person sees it: no tokens, no tensors. And what is asked of it: the task.
 
-Separate because everything above speaks of examples, and nothing here knows where they came from or which model reads them.
+Separate because everything above speaks of examples, and nothing here knows where they came from or who reads them.
 """
 
 from __future__ import annotations
@@ -67,8 +67,9 @@ Label = Reply | Category | Categories | Spans
 class Example:
     """One item. Its ``id`` is a hash of its content, so that labels and splits survive a re-import.
 
-    ``messages`` is what the model reads: a plain text is one ``document`` message; a conversation holds every turn before the
-    reply, earlier assistant turns included. ``label`` is what should come out. ``source`` is for people: ``reviews.csv:118``.
+    ``messages`` is what the model reads: a plain text is one ``document`` message; a conversation holds every turn
+    before the reply, earlier assistant turns included. ``label`` is what should come out. ``source`` is for people:
+    ``reviews.csv:118``.
     """
 
     id: str
@@ -86,8 +87,8 @@ class Example:
 class Task:
     """What is asked of every example. It drives the prompt, the check of an answer, the metrics and the page.
 
-    ``question`` is put before the text of a ``classify`` or ``mark`` example. ``categories`` are the allowed answers (or
-    span types), in the order of their probabilities everywhere.
+    ``question`` is put before the text of a ``classify`` or ``mark`` example. ``categories`` are the allowed answers
+    (or span types), in the order of their probabilities everywhere.
     """
 
     kind: Kind

@@ -81,8 +81,8 @@ class Run:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether ``folder`` is a run's folder."""
-    return (folder / "settings.yaml").is_file() and (folder / "lineage.json").is_file()
+    """Whether ``folder`` is a run's folder, of one that was killed while it was loading too."""
+    return Run(folder).given.is_file()
 
 
 def new_run_folder(parent: Path, name: str) -> Path:

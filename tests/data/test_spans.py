@@ -52,7 +52,7 @@ def test_tokens_are_joined_as_people_write(tokens: list[str], text: str) -> None
 )
 def test_every_tag_family_is_read(tags: str, spans: list[tuple[int, int, str]]) -> None:
     tokens = ["aa", "b", "ccc", "d", "ee"]
-    text, starts = join_tokens(tokens)
+    _, starts = join_tokens(tokens)
     ends = [start + len(token) for start, token in zip(starts, tokens, strict=True)]
     wanted = tuple(Span(starts[first], ends[last - 1], name) for first, last, name in spans)
     assert tagged_spans(tokens, starts, tags.split()) == Spans(wanted)

@@ -94,7 +94,7 @@ def test_the_intervals_of_f1_hold_the_truth_about_95_times_in_100(
         found = scores(named(*zip(*pairs, strict=True)), SPAM)
         for name, value in truth.items():
             held[name] += found[name].low <= value <= found[name].high
-    # Of true 95 % intervals, 400 studies leave 0.92 to 0.98 about once in 200 times. The percentile bootstrap's hold 0.80.
+    # 400 studies of true 95 % intervals leave this range about once in 200 times; the percentile bootstrap's hold 0.80.
     assert all(0.92 <= number / 400 <= 0.985 for number in held.values()), held
 
 

@@ -71,7 +71,7 @@ def test_a_resample_is_followed_to_first_order() -> None:
     weights = next(resamples(300, 200))
     linear = value + weights @ influence / 300
     exact = [sklearn.roc_auc_score(positive, values, sample_weight=row) for row in weights]
-    assert np.corrcoef(linear, exact)[0, 1] > 0.995
+    assert np.corrcoef(linear, exact)[0, 1] > 0.99
     assert linear.std() == pytest.approx(np.std(exact), rel=0.03)
 
 

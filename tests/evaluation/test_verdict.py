@@ -54,11 +54,11 @@ def test_a_small_test_set_says_what_it_could_have_shown() -> None:
     scored = {"accuracy": Score(0.8, 0.65, 0.9, 40)}
     first, few = verdict("classify", scored, scored, UNCLEAR)
     assert first.startswith("No difference in accuracy")
-    assert few == "40 test items could only show a difference in accuracy of about 19 points or more (80 % power)."
+    assert few == "40 test items could only show a difference in accuracy of about 18 points or more (80 % power)."
     set_language("zh")
     assert (
         verdict("classify", scored, scored, UNCLEAR)[1]
-        == "40 个测试条目只可能证明准确率约 19 个百分点或更大的差别（检验功效 80 %）。"
+        == "40 个测试条目只可能证明准确率约 18 个百分点或更大的差别（检验功效 80 %）。"
     )
 
 
@@ -104,7 +104,7 @@ def test_real_answers_give_a_sentence_for_each_headline_in_each_language(languag
     assert len(said) == 8
     for sentence in said:
         assert "{" not in sentence
-        assert ("Tuning" in sentence or "test items" in sentence) == (language == "en"), sentence
+        assert bool(re.search("Tuning|No difference|test items", sentence)) == (language == "en"), sentence
 
 
 def test_the_sentence_of_an_untouched_model_claims_nothing() -> None:

@@ -1,5 +1,6 @@
 """GGUF files: converted once, to the same model; and every lie of their headers."""
 
+import json
 import shutil
 import struct
 from pathlib import Path
@@ -62,7 +63,7 @@ def write_gguf(folder: Path, path: Path) -> Path:
 
 def add_tokenizer(writer: Any, folder: Path) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    model = __import__("json").loads(tokenizer.to_str())["model"]
+    model = json.loads(tokenizer.to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].get)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
@@ -184,6 +185,10 @@ def long_text(content: bytes) -> bytes:
     return content[:place] + struct.pack("<Q", 1 << 62) + content[place + 8 :]
 
 
+def not_text(content: bytes) -> bytes:
+    return content.replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_up.w\xff\xfe\xff\xfe\xff")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -195,10 +200,7 @@ def long_text(content: bytes) -> bytes:
         (many_tensors, "its header claims"),
         (one_more_tensor, "no sound GGUF file"),
         (long_text, "cut off inside its header"),
-        (
-            lambda content: content.replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_up.w\xff\xfe\xff\xfe\xff"),
-            "cut off|GGUF",
-        ),
+        (not_text, "cut off inside its header"),
     ],
 )
 def test_every_lie_of_a_gguf_header_is_refused(gguf_file: Path, tmp_path: Path, damage: Any, message: str) -> None:
@@ -211,8 +213,7 @@ def test_every_lie_of_a_gguf_header_is_refused(gguf_file: Path, tmp_path: Path, 
 
 @pytest.mark.slow
 def test_the_real_sample_answers_after_its_conversion(users_sample: Any) -> None:
-    source = users_sample("smollm2-135m-instruct")
-    loaded = load(source, torch.float32)
+    loaded = load(resolve(str(users_sample("smollm2-135m-instruct"))), torch.float32)
     assert sum(weight.numel() for weight in loaded.model.parameters()) == 134_515_008
     question = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
     ids = loaded.tokenizer.apply_chat_template(

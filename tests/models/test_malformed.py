@@ -258,7 +258,7 @@ def base_is(family: str) -> Callable[[Path, Any], object]:
 
 
 def forget_base(folder: Path, folders: Any) -> None:
-    edit_adapter(folder, lambda tensors: None)  # saved without the note that names the base
+    (folder / "weitiao.json").unlink()
 
 
 def rename_modules(folder: Path, folders: Any) -> None:

@@ -134,12 +134,12 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is not a model"):
         resolve(str(tmp_path / "model.safetensors"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match="has no config.json") as caught:
+    with pytest.raises(ModelError, match=r"has no config\.json") as caught:
         resolve(str(tmp_path / "empty"))
     assert caught.value.hint == "the folder is empty"
     (tmp_path / "a.gguf").touch()
     (tmp_path / "b.gguf").touch()
-    with pytest.raises(ModelError, match="several models: a.gguf, b.gguf"):
+    with pytest.raises(ModelError, match=r"several models: a\.gguf, b\.gguf"):
         resolve(str(tmp_path))
 
 

@@ -148,7 +148,6 @@ def prepare(
             examples = [example for example, _ in chunk]
             results = encode(examples, opened.task, codec, cutoff_len, learn)
             for (example, split), result in zip(chunk, results, strict=True):
-                prepared.control_tokens += codec.control_tokens_in(example.text)
                 if isinstance(result, Dropped):
                     ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, split))
                     continue
@@ -165,6 +164,7 @@ def prepare(
 
 def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, result: Encoded) -> None:
     length = len(result.encoding.tokens)
+    prepared.control_tokens += result.encoding.control_tokens
     prepared.longest = max(prepared.longest, length)
     if len(prepared.lengths) < 100_000:
         prepared.lengths.append(length)

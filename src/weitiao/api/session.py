@@ -150,13 +150,13 @@ def method_of(settings: Settings) -> Method:
     return TopLayers(settings.top_layers) if settings.method == "top_layers" else Full()
 
 
-def lineage_of(session: Session, given: Settings) -> Lineage:
-    """Fingerprints of what decides the result's bits. ``given`` are the settings before anything was derived."""
-    decided = given.model_dump(mode="json", exclude={"output_dir", "lang"})
+def lineage_of(session: Session) -> Lineage:
+    """Fingerprints of what decides the result's bits: of the settings all values, those that were derived too."""
+    decided = session.settings.model_dump(mode="json", exclude={"output_dir", "lang"})
     return Lineage(
         base=session.source.digest,
         data=session.opened.digest(),
-        settings=digest_json({**decided, "threads": session.settings.threads}),
+        settings=digest_json(decided),
         tokenizer=digest_file(session.source.tokenizer_folder / "tokenizer.json"),
         code=code_version(),
         seed=session.settings.seed,

@@ -19,18 +19,26 @@ from typing import Any
 from weitiao.api.reporting import Spent, publish
 from weitiao.api.session import Listener, Session, build, lineage_of
 from weitiao.api.stopping import StopRequest
-from weitiao.errors import SettingsError
+from weitiao.api.task_file import TrainedTask, write_task
+from weitiao.errors import MachineError, SettingsError
 from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.ask import ask
 from weitiao.evaluation.metrics import scores
 from weitiao.evaluation.stored import answers_from_json, answers_json
 from weitiao.lineage import Lineage, differences
 from weitiao.methods import save_result
-from weitiao.models.anatomy import plain
+from weitiao.models.anatomy import parameter_count, plain
 from weitiao.run import Events, Run, is_run, locked, new_run_folder, rewind_events, write_whole
 from weitiao.settings import Settings, parse_settings, settings_yaml
 from weitiao.training import machine
-from weitiao.training.checkpoint import Checkpoint, checkpoints, damaged_checkpoints, prune, save_checkpoint
+from weitiao.training.checkpoint import (
+    Checkpoint,
+    checkpoints,
+    damaged_checkpoints,
+    discard_after,
+    prune,
+    save_checkpoint,
+)
 from weitiao.training.loop import Place, Step
 from weitiao.training.loop import train as train_steps
 from weitiao.words import t
@@ -50,13 +58,14 @@ class Best:
 def train(settings: Settings, listen: Listener = lambda kind, facts: None) -> Run:
     """Tune as ``settings`` say, into a new run folder. Raises Stopped when asked to stop; the run can be resumed."""
     run = Run(_new_folder(settings))
-    try:
-        with locked(run), StopRequest() as stop:
+    with locked(run), StopRequest() as stop:
+        try:
+            write_whole(run.given, settings_yaml(settings, {}))  # first, so that a run killed while loading can go on
             return _run(run, settings, listen, stop)
-    except BaseException:
-        if not run.lineage.is_file():  # nothing has begun: leave nothing half-written
-            shutil.rmtree(run.folder, ignore_errors=True)
-        raise
+        except BaseException:
+            if not run.lineage.is_file():  # nothing has begun: leave nothing half-written
+                shutil.rmtree(run.folder, ignore_errors=True)
+            raise
 
 
 def resume(folder: Path, listen: Listener = lambda kind, facts: None) -> Run:
@@ -81,7 +90,7 @@ def _new_folder(settings: Settings) -> Path:
             t("output_dir {folder} is a run already", folder=folder),
             t("resume it with: weitiao train {folder}, or name another output_dir", folder=folder),
         )
-    if folder.is_dir() and any(entry.name != ".lock" for entry in folder.iterdir()):
+    if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
         raise SettingsError(
             t("output_dir {folder} is not empty", folder=folder), t("name a new folder; nothing is overwritten")
         )
@@ -92,9 +101,9 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> R
     started = time.monotonic()
     run.work.mkdir(parents=True, exist_ok=True)
     session = build(settings, run.work, run.ledger, listen)
-    lineage = lineage_of(session, settings)
-    checkpoint = _settle(run, session, settings, lineage, listen)
-    machine.check_disk(run.folder, _disk_needed(session))
+    lineage = lineage_of(session)
+    checkpoint = _settle(run, session, lineage, listen)
+    machine.check_disk(run.folder, _disk_needed(session) - _bytes_in(run.checkpoints))
     events = Events(run.events)
 
     def tell(kind: str, **facts: Any) -> None:
@@ -109,41 +118,63 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> R
         spent = Spent(run, time.monotonic() - started)
         publish(run, session, lineage, before, after, best.step, spent)
         tell("end", seconds=spent.seconds, best_step=best.step)
+        shutil.rmtree(run.work, ignore_errors=True)
     finally:
         events.close()
     return run
 
 
-def _settle(run: Run, session: Session, given: Settings, lineage: Lineage, listen: Listener) -> Checkpoint | None:
+def _settle(run: Run, session: Session, lineage: Lineage, listen: Listener) -> Checkpoint | None:
     """Write down what the run is made of, or check that it is still made of the same; the checkpoint to go on from."""
     if run.lineage.is_file():
-        changed = differences(Lineage.from_json(json.loads(run.lineage.read_text(encoding="utf-8"))), lineage)
-        if changed:
-            shown = "; ".join(f"{name}: {old} → {new}" for name, old, new in changed)
-            raise SettingsError(
-                t("{run} cannot be resumed, something has changed: {changes}", run=run.folder, changes=shown),
-                t("put it back, or start a new run; only the same inputs give the same bits"),
-            )
-        for damaged in damaged_checkpoints(run.checkpoints):
-            listen(
-                "warning", {"message": t("checkpoint {name} is not whole; an earlier one is used", name=damaged.name)}
-            )
-        whole = checkpoints(run.checkpoints)
-        checkpoint = whole[0] if whole else None
-        rewind_events(run.events, checkpoint.step if checkpoint else 0)
-        listen("resume", {"step": checkpoint.step if checkpoint else 0})
+        _check_unchanged(run, session, lineage)
+        checkpoint = _last_consistent(run, listen)
+        step = checkpoint.step if checkpoint else 0
+        discard_after(run.checkpoints, step)
+        rewind_events(run.events, step)
+        listen("resume", {"step": step})
         return checkpoint
-    write_whole(run.given, settings_yaml(given, {}))
     write_whole(run.settings, settings_yaml(session.settings, session.reasons))
-    write_whole(run.lineage, json.dumps(lineage.json(), indent=1))
+    precision, template = session.settings.precision, session.codec.template_name
+    write_task(run, TrainedTask(session.task, session.cutoff_len, precision, template))
+    write_whole(run.lineage, json.dumps(lineage.json(), indent=1))  # last: from here on the run has begun
     return None
 
 
+def _check_unchanged(run: Run, session: Session, lineage: Lineage) -> None:
+    """Raise SettingsError that names what has changed since the run began, both digests and both values."""
+    changed = differences(Lineage.from_json(json.loads(run.lineage.read_text(encoding="utf-8"))), lineage)
+    old = parse_settings([str(run.settings)]).settings.model_dump()
+    new = session.settings.model_dump()
+    changed += [(name, old[name], new[name]) for name in new if old[name] != new[name]]
+    if changed:
+        shown = "; ".join(f"{name}: {before} → {after}" for name, before, after in changed)
+        raise SettingsError(
+            t("{run} cannot be resumed, something has changed: {changes}", run=run.folder, changes=shown),
+            t("put it back, or start a new run; only the same inputs give the same bits"),
+        )
+
+
+def _last_consistent(run: Run, listen: Listener) -> Checkpoint | None:
+    """The newest whole checkpoint whose best one is whole too; without its best it could not end in the same bits."""
+    for damaged in damaged_checkpoints(run.checkpoints):
+        listen("warning", {"message": t("checkpoint {name} is not whole; an earlier one is used", name=damaged.name)})
+    whole = checkpoints(run.checkpoints)
+    steps = {0, *(found.step for found in whole)}
+    return next((found for found in whole if found.state["best"]["step"] in steps), None)
+
+
 def _disk_needed(session: Session) -> int:
-    """Checkpoints that may exist at once, and the result: float32 weights, and twice that for the optimizer."""
+    """Checkpoints that may exist at once (float32 weights, and twice that for the optimizer), and the result."""
     trained = sum(weight.numel() for weight in session.masters.weights.values()) * 4
     copies = session.settings.save_total_limit + 2  # the best one, and one that is being written
-    return trained * 3 * copies + trained + (100 << 20)
+    whole = parameter_count(session.model) * machine.dtype_of(session.settings.precision).itemsize
+    result = trained if session.settings.method == "lora" else whole
+    return trained * 3 * copies + result + (100 << 20)
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Listener) -> Answers:
@@ -195,10 +226,12 @@ def _train(
         if scored:
             best = _evaluate(session, step, best, tell)
         tired = best.waited >= patience > 0
-        ending = last or tired or stop.signal is not None
-        if ending or (scored and best.step == number) or number % (session.settings.save_steps or number) == 0:
+        stopping = stop.signal is not None  # looked at once: what comes later is obeyed after the next step
+        due = number % (session.settings.save_steps or number) == 0 or (scored and best.step == number)
+        if due or last or tired or stopping:
             _save(run, session, step.place, best, tell)
-        stop.obey(t("stopped after step {step}, and saved", step=number), _how_to_resume(run))
+        if stopping:
+            stop.obey(t("stopped after step {step}, and saved", step=number), _how_to_resume(run))
         if tired and not last:
             tell("early_stop", step=number, best_step=best.step)
             break
@@ -229,20 +262,24 @@ def _evaluate(session: Session, step: Step, best: Best, tell: Callable[..., None
         return Best(number, None, 0)
     items = [(item.example, item.row) for item in session.dev]
     answers = ask(session.model, items, session.task, session.codec, session.cutoff_len)
-    found = {name: score.value for name, score in scores(answers, session.task.categories).items()}
+    found = scores(answers, session.task.categories)
     metric = session.settings.metric_for_best_model or ""
     if metric not in found:
         raise SettingsError(
             t("metric_for_best_model {metric} is not defined on the dev split", metric=metric),
             t("defined are: {names}", names=", ".join(found)),
         )
-    value = found[metric]
+    value = found[metric].value
     better = best.value is None or (value < best.value if metric in _LOWER_IS_BETTER else value > best.value)
     tie_broken = value == best.value and metric not in _LOWER_IS_BETTER  # later is trained longer
-    tell("evaluation", step=number, scores=found, best=better or tie_broken)
-    if better or tie_broken:
-        return Best(number, value, 0)
-    return replace(best, waited=best.waited + 1)
+    tell(
+        "evaluation",
+        step=number,
+        scores={name: score.json() for name, score in found.items()},
+        best=better or tie_broken,
+    )
+    waited = 0 if better else best.waited + 1  # a tie is no improvement
+    return Best(number, value, waited) if better or tie_broken else replace(best, waited=waited)
 
 
 def _save(run: Run, session: Session, place: Place, best: Best, tell: Callable[..., None]) -> None:
@@ -254,7 +291,9 @@ def _save(run: Run, session: Session, place: Place, best: Best, tell: Callable[.
 
 def _finish(run: Run, session: Session, best: Best, stop: StopRequest, listen: Listener) -> Answers:
     """Take the best checkpoint's weights, answer the test items with them, and write the result."""
-    chosen = next(found for found in checkpoints(run.checkpoints) if found.step == best.step)
+    chosen = next((found for found in checkpoints(run.checkpoints) if found.step == best.step), None)
+    if chosen is None:
+        raise MachineError(t("the best checkpoint, of step {step}, is not whole", step=best.step), _how_to_resume(run))
     session.masters.load_weights(chosen.weights())
     after = _ask_test(run, session, "after", stop, listen)
     tokenizer, model = session.loaded.tokenizer, session.model

@@ -35,6 +35,20 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "samples": Command("weitiao.cli.samples", lambda: t("starter models and data sets: list them, or fetch one")),
+    "plan": Command(
+        "weitiao.cli.plan", lambda: t("memory and time of a run, before its first step"), takes_settings=True
+    ),
+    "train": Command(
+        "weitiao.cli.train", lambda: t("tune a model on your data, or go on with a run"), takes_settings=True
+    ),
+    "evaluate": Command(
+        "weitiao.cli.evaluate", lambda: t("score a run or a model, with intervals"), takes_settings=True
+    ),
+    "predict": Command(
+        "weitiao.cli.predict", lambda: t("labels or replies for every row of a file"), takes_settings=True
+    ),
+    "chat": Command("weitiao.cli.chat", lambda: t("talk to a run or a model in the terminal"), takes_settings=True),
+    "runs": Command("weitiao.cli.runs", lambda: t("the runs in a folder, and which came from which")),
 }
 
 

@@ -7,8 +7,8 @@ transformers, vLLM and llama.cpp do; control tokens inside a user's text stay pl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from tokenizers import Encoding as RawEncoding
 from tokenizers import Tokenizer
 
+from weitiao.codec.control import MARK, ControlTokens
 from weitiao.codec.files import TokenizerFiles, read_tokenizer
 from weitiao.codec.template import BUILT_IN, Template
 from weitiao.errors import ModelError
 from weitiao.example import Message
 from weitiao.words import t
 
+_CHUNK = 256  # conversations that are tokenized while the next ones are rendered
 _PROBE = (Message("user", "weitiao asks"), Message("assistant", "weitiao answers"))
 
 
@@ -33,6 +35,7 @@ class Encoding:
     tokens: NDArray[np.int32]  # [T]
     learned: NDArray[np.bool_]  # [T] whether this token is a target
     complete: bool  # every learned reply ends with the token that ends a reply
+    control_tokens: int = 0  # written out in the texts, and read as plain text
 
     @property
     def asked(self) -> int:
@@ -51,36 +54,40 @@ class Codec:
     bos_id: int | None
     end_id: int | None
     stop_ids: frozenset[int]
-    control: dict[str, int] = field(repr=False)  # special tokens by text
-    control_pattern: re.Pattern[str] | None = field(repr=False)
+    control: ControlTokens = field(repr=False)
 
     def encode_conversations(
         self, conversations: Sequence[Sequence[Message]], every_reply: bool = True
     ) -> list[Encoding]:
         """Each conversation ends with the reply to learn. With ``every_reply`` earlier assistant turns are learned too,
         unless the template rewrites them when more turns follow (as templates do that drop earlier reasoning)."""
-        texts, spans = [], []
-        for messages in conversations:
-            text, replies = self._render_with_replies(messages, every_reply)
-            texts.append(text)
-            spans.append(replies)
-        return [self._masked(raw, replies) for raw, replies in zip(self._tokenize(texts), spans, strict=True)]
+        if len(conversations) <= _CHUNK:
+            rendered = [self._render_with_replies(messages, every_reply) for messages in conversations]
+            return self._masked(rendered, self._tokenize(rendered))
+        encodings: list[Encoding] = []
+        with ThreadPoolExecutor(max_workers=1) as worker:  # tokenizing needs no interpreter, rendering nothing else
+            begun = []
+            for start in range(0, len(conversations), _CHUNK):
+                chunk = conversations[start : start + _CHUNK]
+                rendered = [self._render_with_replies(messages, every_reply) for messages in chunk]
+                begun.append((rendered, worker.submit(self._tokenize, rendered)))
+            for rendered, tokenized in begun:
+                encodings += self._masked(rendered, tokenized.result())
+        return encodings
 
     def encode_prompts(self, conversations: Sequence[Sequence[Message]]) -> list[NDArray[np.int32]]:
         """Each conversation up to the place where a reply begins."""
-        texts = [self._render(messages, add_generation_prompt=True) for messages in conversations]
-        return [raw.ids for raw in self._tokenize(texts)]
+        rendered = [self._prompt(messages) for messages in conversations]
+        return [self._ids(prompt, raw) for prompt, raw in zip(rendered, self._tokenize(rendered), strict=True)]
 
     def encode_documents(self, texts: Sequence[str]) -> list[Encoding]:
         """Plain texts as the tokenizer begins them, closed with the end token; all but the first token are learned."""
-        encodings = []
-        for raw in self._encode_plain(texts, add_special_tokens=True):
-            ids = raw if self.end_id is None or raw[-1:].tolist() == [self.end_id] else np.append(raw, self.end_id)
-            tokens = ids.astype(np.int32)
-            learned = np.ones(len(tokens), dtype=np.bool_)
-            learned[:1] = False
-            encodings.append(Encoding(tokens, learned, complete=True))
-        return encodings
+        counts = [self.control.count(text) for text in texts]
+        plain = [text for text, count in zip(texts, counts, strict=True) if not count]
+        blind = [text for text, count in zip(texts, counts, strict=True) if count]
+        seen = iter(self.tokenizer.encode_batch_fast(plain))
+        unseen = iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
+        return [self._document(next(unseen if count else seen), count) for count in counts]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens``, without control tokens."""
@@ -99,129 +106,105 @@ class Codec:
             pending.clear()
         return pieces
 
-    def control_tokens_in(self, text: str) -> int:
-        """How many control tokens are written out in ``text``."""
-        return len(self.control_pattern.findall(text)) if self.control_pattern else 0
-
-    def _render_with_replies(self, messages: Sequence[Message], every_reply: bool) -> tuple[str, list[tuple[int, int]]]:
-        text = self._render(messages)
-        self._check_kept(messages, text)
-        replies = []
-        for index, message in enumerate(messages):
-            last = index == len(messages) - 1
-            if message.role != "assistant" or not (every_reply or last):
+    def _render_with_replies(self, messages: Sequence[Message], every_reply: bool) -> _Rendered:
+        covered = self._covered(messages)
+        text = self.template.render(covered)
+        _check_kept(covered, text)
+        borders: list[int] = []
+        for index in range(len(covered) - 1 if not every_reply else 0, len(covered)):
+            last = index == len(covered) - 1
+            if covered[index].role != "assistant" or (index == 0 and not last):
                 continue
-            prompt = self._render(messages[:index], add_generation_prompt=True)
-            upto = text if last else self._render(messages[: index + 1])
+            prompt = self.template.render(covered[:index], add_generation_prompt=True)
+            upto = text if last else self.template.render(covered[: index + 1])
             if upto.startswith(prompt) and text.startswith(upto):
-                replies.append((len(prompt), len(upto)))
+                borders += [len(prompt), len(upto)]
             elif last:
                 raise ModelError(
                     t("the chat template writes the reply elsewhere than where it asks for one"),
                     t("its generation prompt does not begin a reply: pass --template FILE with a repaired one"),
                 )
-        return text, replies
+        return self._aliased(messages, text, borders)
 
-    def _check_kept(self, messages: Sequence[Message], text: str) -> None:
-        """Templates may rewrite earlier turns, never the system prompt, the last question or the reply."""
-        for message in (*messages[:1], *messages[-2:]):
-            content = self._broken(message.content).strip()
-            if content in text or "".join(content.split()) in "".join(text.split()):
-                continue
-            raise ModelError(
-                t("the chat template loses the text of a {role} message: {text}", role=message.role, text=content[:80]),
-                t("pass --template FILE, or one of {names}", names=", ".join(BUILT_IN)),
-            )
+    def _prompt(self, messages: Sequence[Message]) -> _Rendered:
+        return self._aliased(messages, self.template.render(self._covered(messages), add_generation_prompt=True), [])
 
-    def _render(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
-        """The text of ``messages`` in which control tokens of the users are broken by a mark, see :meth:`_tokenize`."""
-        broken = [Message(message.role, self._broken(message.content)) for message in messages]
-        return self.template.render(broken, add_generation_prompt)
+    def _covered(self, messages: Sequence[Message]) -> list[Message]:
+        return [Message(message.role, self.control.covered(message.content)) for message in messages]
 
-    def _broken(self, content: str) -> str:
-        if self.control_pattern is None or not self.control_pattern.search(content):
-            return content
-        whole = content.replace(_MARK, "")
-        return self.control_pattern.sub(lambda found: found[0][0] + _MARK + found[0][1:], whole)
+    def _aliased(self, messages: Sequence[Message], text: str, borders: list[int]) -> _Rendered:
+        if MARK not in text:
+            return _Rendered(text, borders)
+        count = sum(self.control.count(message.content) for message in messages)
+        return _Rendered(*self.control.aliased(text, borders), aliased=True, control_tokens=count)
 
-    def _tokenize(self, texts: Sequence[str]) -> list[_Tokens]:
-        """Whole texts; those that hold a mark piece by piece, with only the template's own control tokens parsed."""
-        plain = [index for index, text in enumerate(texts) if _MARK not in text]
-        raws: list[_Tokens | None] = [None] * len(texts)
-        encoded = self.tokenizer.encode_batch([texts[index] for index in plain], add_special_tokens=False)
-        for index, raw in zip(plain, encoded, strict=True):
-            raws[index] = _Tokens(np.array(raw.ids, dtype=np.int32), raw, None)
-        return [raw or self._tokenize_marked(text) for raw, text in zip(raws, texts, strict=True)]
+    def _tokenize(self, rendered: Sequence[_Rendered]) -> list[RawEncoding]:
+        plain = self.tokenizer.encode_batch(
+            [each.text for each in rendered if not each.aliased], add_special_tokens=False
+        )
+        aliased = [each.text for each in rendered if each.aliased]
+        sources = iter(plain), iter(self.control.encode(aliased) if aliased else [])
+        return [next(sources[each.aliased]) for each in rendered]
 
-    def _tokenize_marked(self, text: str) -> _Tokens:
-        assert self.control_pattern is not None
-        ids: list[int] = []
-        ends: list[int] = []
-        cursor = 0
-        for found in [*self.control_pattern.finditer(text), None]:
-            piece = text[cursor : found.start() if found else len(text)]
-            raw = self._encode_as_text(piece.replace(_MARK, ""))
-            ids += raw.ids
-            # The offsets count without marks; the replies' borders count with them.
-            kept = [place for place, character in enumerate(piece) if character != _MARK]
-            ends += [cursor + (kept[end - 1] + 1 if end else 0) for _, end in raw.offsets]
-            if found:
-                ids.append(self.control[found[0]])
-                ends.append(found.end())
-                cursor = found.end()
-        return _Tokens(np.array(ids, dtype=np.int32), None, np.array(ends))
+    def _ids(self, rendered: _Rendered, raw: RawEncoding) -> NDArray[np.int32]:
+        return self.control.ids_of(raw) if rendered.aliased else np.array(raw.ids, dtype=np.int32)
 
-    def _encode_as_text(self, piece: str) -> RawEncoding:
-        self.tokenizer.encode_special_tokens = True
-        try:
-            return self.tokenizer.encode(piece, add_special_tokens=False)
-        finally:
-            self.tokenizer.encode_special_tokens = False
+    def _document(self, raw: RawEncoding, control_tokens: int) -> Encoding:
+        ids = np.array(raw.ids, dtype=np.int32)
+        if self.end_id is not None and ids[-1:].tolist() != [self.end_id]:
+            ids = np.append(ids, np.int32(self.end_id))
+        learned = np.ones(len(ids), dtype=np.bool_)
+        learned[:1] = False
+        return Encoding(ids, learned, complete=True, control_tokens=control_tokens)
 
-    def _encode_plain(self, texts: Sequence[str], add_special_tokens: bool) -> list[NDArray[np.int32]]:
-        self.tokenizer.encode_special_tokens = True
-        try:
-            raws = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
-        finally:
-            self.tokenizer.encode_special_tokens = False
-        return [np.array(raw.ids, dtype=np.int32) for raw in raws]
+    def _masked(self, rendered: Sequence[_Rendered], raws: Sequence[RawEncoding]) -> list[Encoding]:
+        return [self._mask(each, raw) for each, raw in zip(rendered, raws, strict=True)]
 
-    def _masked(self, raw: _Tokens, replies: Sequence[tuple[int, int]]) -> Encoding:
-        learned = np.zeros(len(raw.ids), dtype=np.bool_)
+    def _mask(self, rendered: _Rendered, raw: RawEncoding) -> Encoding:
+        ids = self._ids(rendered, raw)
+        learned = np.zeros(len(ids), dtype=np.bool_)
         complete = True
-        for start, end in replies:
+        kept = len(ids)
+        for start, end in zip(rendered.borders[::2], rendered.borders[1::2], strict=True):
             # A token that straddles the border belongs to the reply: "▁spam" begins with the template's space.
-            first, last = raw.first_ending_after(start), raw.first_ending_after(end)
-            stops = np.flatnonzero(raw.ids[first:last] == (-1 if self.end_id is None else self.end_id))
+            first = _first_ending_after(raw, start)
+            last = len(ids) if end == len(rendered.text) else _first_ending_after(raw, end)
+            stops = np.flatnonzero(ids[first:last] == (-1 if self.end_id is None else self.end_id))
             if len(stops):
                 last = first + int(stops[0]) + 1
             else:
                 complete = False
             learned[first:last] = True
-        kept = int(np.flatnonzero(learned)[-1]) + 1 if learned.any() else len(learned)
-        return Encoding(raw.ids[:kept], learned[:kept], complete)
+            kept = last if last > first else kept
+        return Encoding(ids[:kept], learned[:kept], complete, rendered.control_tokens)
 
 
 @dataclass(frozen=True, slots=True)
-class _Tokens:
-    ids: NDArray[np.int32]
-    raw: RawEncoding | None
-    ends: NDArray[np.int64] | None  # [T] where in the text each token ends, when there is no raw encoding
-
-    def first_ending_after(self, position: int) -> int:
-        """The first token that ends beyond character ``position``."""
-        ends = self.ends
-        if ends is None:
-            assert self.raw is not None
-            found = self.raw.char_to_token(position)  # None where white space was dropped, and past the end
-            if found is not None:
-                return int(found)
-            ends = np.array([end for _, end in self.raw.offsets], dtype=np.int64)
-        after = np.flatnonzero(ends > position)
-        return int(after[0]) if len(after) else len(self.ids)
+class _Rendered:
+    text: str
+    borders: list[int]  # characters where each learned reply begins and ends, one after the other
+    aliased: bool = False  # to be tokenized by ControlTokens.encode
+    control_tokens: int = 0
 
 
-_MARK = "\ue0f8"  # a private-use character; it never reaches the tokenizer
+def _first_ending_after(raw: RawEncoding, place: int) -> int:
+    """The first token that ends beyond character ``place``."""
+    found = raw.char_to_token(place)  # None where white space was dropped
+    if found is not None:
+        return int(found)
+    return next((number for number, (_, end) in enumerate(raw.offsets) if end > place), len(raw))
+
+
+def _check_kept(covered: Sequence[Message], text: str) -> None:
+    """Templates may rewrite earlier turns, never the system prompt, the last question or the reply."""
+    for message in (*covered[:1], *covered[-2:]):
+        content = message.content.strip()
+        if content in text or "".join(content.split()) in "".join(text.split()):
+            continue
+        raise ModelError(
+            t("the chat template loses the text of a {role} message: {text}", role=message.role, text=content[:80]),
+            t("pass --template FILE, or one of {names}", names=", ".join(BUILT_IN)),
+        )
 
 
 def open_codec(folder: Path, template: str | None = None) -> Codec:
@@ -229,10 +212,8 @@ def open_codec(folder: Path, template: str | None = None) -> Codec:
     files = read_tokenizer(folder)
     name, source = _template_source(files, template)
     compiled = Template(source, files.variables)
-    control = {text: number for text, number in files.special.items() if text}
-    longest_first = sorted(control, key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, longest_first))) if control else None
-    end_id = _end_of_reply(compiled, pattern, control)
+    control = ControlTokens(files.tokenizer, {text: number for text, number in files.special.items() if text})
+    end_id = _end_of_reply(compiled, control)
     stop_ids = files.stop_ids | ({end_id} if end_id is not None else set())
     return Codec(
         tokenizer=files.tokenizer,
@@ -243,7 +224,6 @@ def open_codec(folder: Path, template: str | None = None) -> Codec:
         end_id=end_id,
         stop_ids=frozenset(stop_ids),
         control=control,
-        control_pattern=pattern,
     )
 
 
@@ -264,7 +244,7 @@ def _template_source(files: TokenizerFiles, template: str | None) -> tuple[str, 
     return _template_source(files, "plain")
 
 
-def _end_of_reply(template: Template, pattern: re.Pattern[str] | None, control: dict[str, int]) -> int | None:
+def _end_of_reply(template: Template, control: ControlTokens) -> int | None:
     """The first control token after a reply; None when the template closes no reply."""
     text = template.render(_PROBE)
     begins = text.find(_PROBE[1].content)
@@ -273,5 +253,4 @@ def _end_of_reply(template: Template, pattern: re.Pattern[str] | None, control: 
             t("the chat template loses the reply's text"),
             t("pass --template FILE, or one of {names}", names=", ".join(BUILT_IN)),
         )
-    found = pattern.search(text, begins + len(_PROBE[1].content)) if pattern else None
-    return control[found[0]] if found else None
+    return control.first(text, begins + len(_PROBE[1].content))

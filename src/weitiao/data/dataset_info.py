@@ -85,8 +85,7 @@ def _entry(path: Path, name: str, entry: Mapping[str, object]) -> DatasetEntry:
         )
     tags = _texts(path, name, entry, "tags")
     columns = {"messages": given.get("messages", "conversations")}
-    if "system" in given:
-        columns["system"] = given["system"]
+    columns |= {role: given[role] for role in ("system", "chosen") if role in given}
     usual = {"role_tag": "role", "content_tag": "content"} if formatting == "openai" else _TAGS
     columns["role"] = tags.get("role_tag", usual["role_tag"])
     columns["content"] = tags.get("content_tag", usual["content_tag"])

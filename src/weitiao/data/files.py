@@ -12,7 +12,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -109,10 +109,10 @@ def digest(files: Iterable[File]) -> str:
     return total.hexdigest()
 
 
-def missing(path: Path) -> DataError:
-    """The error for a file that does not exist; its hint names files beside it with a similar name."""
+def missing(path: Path, others: Sequence[str] = ()) -> DataError:
+    """The error for a file that does not exist; its hint names files beside it, or ``others``, with a similar name."""
     shown = visible(str(path))
-    near = near_names(path.name, names_in(path.parent))
+    near = near_names(path.name, [*others, *names_in(path.parent)])
     if near:
         names = ", ".join(visible(str(path.parent / name)) for name in near)
         hint = t("did you mean {names}?", names=names)

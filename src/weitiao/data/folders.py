@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weitiao.data.dataset_info import INFO_NAME, DatasetEntry, entry_path, read_dataset_info
-from weitiao.data.files import File, find_file, unreadable
+from weitiao.data.files import File, find_file, missing, unreadable
 from weitiao.data.notes import Notes
 from weitiao.data.reading import SUFFIXES
 from weitiao.data.visible import visible
@@ -44,7 +44,9 @@ def locate(path: Path, notes: Notes) -> Located:
     if is_folder:
         return _locate_in_folder(path, notes)
     beside = _entries_beside(path, notes)
-    if path.name in beside and not os.path.lexists(path):
+    if beside and not os.path.lexists(path):
+        if path.name not in beside:
+            raise missing(path, list(beside))
         return _of_entry(path.parent, beside[path.name])
     return Located((find_file(path),), next((entry for entry in beside.values() if entry.file_name == path.name), None))
 

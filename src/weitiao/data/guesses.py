@@ -74,6 +74,10 @@ def about_columns(shape: Shape, examples: Sequence[Example]) -> Iterator[str]:
         yield t("Alpaca columns {names} (--prompt-column and --reply-column overrule)", names=names)
     if "messages" in columns:
         yield t("conversations in `{column}`; the last turn of the assistant is the reply", column=columns["messages"])
+    if "chosen" in columns:
+        yield t(
+            "the answer in `{column}` is learned as the reply, the rejected one is not read", column=columns["chosen"]
+        )
     if "prompt" in columns:
         yield t("prompt column `{column}` (--prompt-column overrules)", column=columns["prompt"])
     if "reply" in columns:

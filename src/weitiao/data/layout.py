@@ -134,11 +134,13 @@ def _shape_by_entry(entry: DatasetEntry | None) -> Shape | None:
     if entry is None:
         return None
     if entry.shape == "alpaca":
-        if "instruction" in entry.columns:
-            return Shape("alpaca", "reply", "reply", entry.columns)
-        return None
+        if "instruction" not in entry.columns:
+            return None
+        if "output" not in entry.columns:
+            return Shape("text", "continue", "continue", {"text": entry.columns["instruction"]})
+        return Shape("alpaca", "reply", "reply", entry.columns)
     keys = TurnKeys(entry.columns["role"], entry.columns["content"], entry.roles)
-    columns = {role: column for role, column in entry.columns.items() if role in ("messages", "system")}
+    columns = {role: column for role, column in entry.columns.items() if role in ("messages", "system", "chosen")}
     return Shape("sharegpt", "reply", "reply", columns, keys=keys)
 
 
@@ -164,10 +166,16 @@ def _shape_of_annotations(rows: Rows) -> Shape | None:
 
 def _shape_of_conversations(rows: Rows) -> Shape | None:
     names = _names(rows)
+    prompt, reply = known_column("prompt", names), known_column("reply", names)
+    halves = (prompt, reply) if prompt and reply else ()  # turns may be parted into a prompt and a reply
     for name in [*(name for name in _CONVERSATIONS if name in names), *_without(names, *_CONVERSATIONS)]:
         keys = _turn_keys(rows, name)
-        if keys is not None and not (known_column("reply", [name]) or known_column("prompt", [name])):
-            columns = {"messages": name} if "system" not in names else {"messages": name, "system": "system"}
+        if keys is not None and name not in halves and "rejected" not in name:
+            columns = {"messages": name}
+            if "system" in names:
+                columns["system"] = "system"
+            if "chosen" in names and name != "chosen":
+                columns["chosen"] = "chosen"
             return Shape("sharegpt" if keys.role == "from" else "messages", "reply", "reply", columns, keys=keys)
     return None
 

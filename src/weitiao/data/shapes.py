@@ -13,21 +13,22 @@ from typing import Literal
 from weitiao.data.annotations import label_studio_label, prodigy_label, text_of_task
 from weitiao.data.fields import Unfit, as_text, label_of, missing_field, optional_text, text_of, wrong_type
 from weitiao.data.files import near_names
+from weitiao.data.kinds import Content, find_adapter
 from weitiao.data.ledger import Dropped
 from weitiao.data.notes import Notes
 from weitiao.data.record import Record
 from weitiao.data.spans import join_tokens, offset_spans, tagged_spans
 from weitiao.data.turns import TurnKeys, read_conversation
-from weitiao.errors import DataError
-from weitiao.example import Categories, Category, Example, Kind, Label, Message, Reply, make_example
+from weitiao.example import Example, Kind, Message, Reply, make_example
 from weitiao.words import t
 
 ShapeName = Literal[
     "text", "text+label", "prompt+reply", "alpaca", "sharegpt", "messages", "conll", "labelstudio", "doccano", "prodigy"
 ]
-Content = tuple[tuple[Message, ...], Label | None]
 Reader = Callable[[Mapping[str, object], str], Content]
 Converter = Callable[[Record], Example | Dropped]
+
+_MEDIA = ("images", "image", "videos", "audios")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Shape:
 def make_converter(shape: Shape, notes: Notes) -> Converter:
     """The function from a record to its example; DataError when the shape holds nothing for the wanted kind."""
     read = _READERS[shape.name](shape, notes)
-    adapt = _adapter(shape)
+    adapt = find_adapter(shape.natural, shape.kind, shape.needs_reply)
 
     def convert(record: Record) -> Example | Dropped:
         try:
@@ -175,16 +176,27 @@ def _history(value: object, path: str) -> tuple[Message, ...]:
 
 
 def _conversation(shape: Shape, notes: Notes) -> Reader:
-    column, system = shape.columns["messages"], shape.columns.get("system")
+    column, system, chosen = shape.columns["messages"], shape.columns.get("system"), shape.columns.get("chosen")
 
     def read(fields: Mapping[str, object], source: str) -> Content:
         if column not in fields:
             raise missing_field(fields, column)
-        _refuse_bad_answer(fields)
-        messages, reply = read_conversation(fields[column], column, shape.keys, shape.needs_reply, source, notes)
+        _refuse_unlearnable(fields)
+        turns = fields[column]
+        if chosen and isinstance(turns, list):
+            turns = [*turns, _chosen_turn(fields, chosen, shape.keys)]
+        messages, reply = read_conversation(turns, column, shape.keys, shape.needs_reply, source, notes)
         return (*_system_message(fields, system), *messages), reply
 
     return read
+
+
+def _chosen_turn(fields: Mapping[str, object], column: str, keys: TurnKeys) -> object:
+    """The better of two answers in preference data: a turn, or its text."""
+    if column not in fields:
+        raise missing_field(fields, column)
+    value = fields[column]
+    return {keys.role: "assistant", keys.content: value} if isinstance(value, str) else value
 
 
 def _label_studio(shape: Shape, notes: Notes) -> Reader:
@@ -222,59 +234,8 @@ _READERS: dict[str, Callable[[Shape, Notes], Reader]] = {
 }
 
 
-def _adapter(shape: Shape) -> Callable[[tuple[Message, ...], Label | None], Content] | None:
-    """How content of the natural kind is read as the wanted kind."""
-    if shape.kind == shape.natural:
-        return None
-    match shape.natural, shape.kind:
-        case (_, "continue"):
-            return _as_document
-        case ("reply", "classify"):
-            return _as_category
-        case ("classify" | "continue", "reply"):
-            return _as_reply if shape.needs_reply else _as_prompt
-        case ("continue", "classify" | "mark"):
-            return _unlabelled
-    raise DataError(
-        t("these data are for the kind {natural} and hold nothing for {kind}", natural=shape.natural, kind=shape.kind),
-        t("leave out --kind {kind}, or name the columns: --text-column, --label-column", kind=shape.kind),
-    )
-
-
-def _as_document(messages: tuple[Message, ...], label: Label | None) -> Content:
-    parts = [message.content for message in messages]
-    if isinstance(label, Reply):
-        parts.append(label.text)
-    return (Message("document", "\n".join(parts)),), None
-
-
-def _as_category(messages: tuple[Message, ...], label: Label | None) -> Content:
-    document = Message("document", "\n".join(message.content for message in messages))
-    return (document,), Category(label.text.strip()) if isinstance(label, Reply) else None
-
-
-def _as_reply(messages: tuple[Message, ...], label: Label | None) -> Content:
-    prompt, reply = _as_prompt(messages, label)
-    if reply is None:
-        raise Unfit("no_reply", t("has no reply to learn from"))
-    return prompt, reply
-
-
-def _as_prompt(messages: tuple[Message, ...], label: Label | None) -> Content:
-    prompt = tuple(Message("user", message.content) for message in messages)
-    if isinstance(label, Category):
-        return prompt, Reply(label.name)
-    if isinstance(label, Categories):
-        return prompt, Reply(", ".join(label.names))
-    return prompt, None
-
-
-def _unlabelled(messages: tuple[Message, ...], label: Label | None) -> Content:
-    return messages, None
-
-
 def _reply(fields: Mapping[str, object], column: str | None, needed: bool) -> Reply | None:
-    _refuse_bad_answer(fields)
+    _refuse_unlearnable(fields)
     if column is not None and column in fields:
         value = fields[column]
         # Numbers and truth values answer questions too: {"question": "2+2", "answer": 4}
@@ -288,10 +249,13 @@ def _reply(fields: Mapping[str, object], column: str | None, needed: bool) -> Re
     raise Unfit("no_reply", t("`{field}` is empty: no reply to learn from", field=column or "reply"))
 
 
-def _refuse_bad_answer(fields: Mapping[str, object]) -> None:
-    """A reply with ``label: false`` was kept as a bad example for preference training (KTO)."""
+def _refuse_unlearnable(fields: Mapping[str, object]) -> None:
+    """``label: false`` marks a bad answer in preference data (KTO); one about a picture needs the picture."""
     if fields.get("label") is False:
         raise Unfit("rejected", t("`{field}` marks it as a bad answer", field="label"))
+    for name in _MEDIA:
+        if fields.get(name):
+            raise Unfit("unsupported", t("has `{field}`; only text is read", field=name))
 
 
 def _system_message(fields: Mapping[str, object], column: str | None) -> tuple[Message, ...]:

@@ -91,8 +91,9 @@ def _read_turn(item: object, path: str, keys: TurnKeys, source: str, notes: Note
     if isinstance(calls, list) and calls:
         notes.add("tool_calls", source, count=len(calls))
         content = "\n".join(filter(None, [content, json.dumps([_call(call) for call in calls], ensure_ascii=False)]))
-    # OpenAI's fine-tuning format marks a reply that must not be learned by a weight of 0
-    return _Turn(Message(role, content), learned=role == "assistant" and item.get("weight") != 0)
+    # OpenAI's fine-tuning format and LLaMA-Factory's second one mark a reply that must not be learned by a weight of 0
+    learned = item.get("weight", item.get("loss_weight")) != 0
+    return _Turn(Message(role, content), learned=learned and role == "assistant")
 
 
 def _role(value: object, path: str, own: Mapping[str, Role]) -> Role:
@@ -125,7 +126,10 @@ def _part(part: object, path: str) -> str:
             "unsupported",
             t("`{path}` is of the type {kind}; only text is read", path=path, kind=visible(str(kind), 40)),
         )
-    return as_text(part.get("text"), f"{path}.text")
+    key = "value" if "value" in part else "text"
+    if key not in part:
+        raise missing_field(part, key)
+    return as_text(part[key], f"{path}.{key}")
 
 
 def _call(call: object) -> object:

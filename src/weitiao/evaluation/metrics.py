@@ -69,7 +69,7 @@ def differences(
     along = _reordered(clusters, order)
     found: dict[str, Difference] = {}
     first, second = (_groups(answers, categories, seed, both, written) for answers in pair)
-    for one, other in zip(first, second, strict=True):
+    for one, other in zip(first, second, strict=False):  # one may lack the groups that need probabilities
         found.update(group_differences(one, other, seed, along))
     if before.kind != "classify":
         incomparable = _incomparable(*pair, both)

@@ -7,24 +7,22 @@ with (system prompt, question) is computed once and kept as a cache.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import Cache
 
 from weitiao.codec import Codec
 from weitiao.codec.prompt import conversation
 from weitiao.example import Example, Message, Task
 from weitiao.models.anatomy import Model
 from weitiao.objectives.row import IGNORE, Row
-from weitiao.training.batches import Batch, micro_batches, padded
+from weitiao.training.batches import after, micro_batches, padded
 from weitiao.training.loss import asked_logits
+from weitiao.training.prefix import Prefix, shared_length, without_prefix
 
 CAPACITY = 4096  # tokens of one forward pass without gradients
 SHARE_PREFIX = True  # the off switch
-_WORTH_SHARING = 8  # tokens
 
 
 def category_log_probabilities(
@@ -127,45 +125,16 @@ def _asked_log_probabilities(
     [asked, vocabulary], or with ``targets_only`` [asked] of the targets.
     """
     model.eval()
-    shared = _shared_prefix(rows)
-    past = _prefix_cache(model, rows[0].tokens[:shared]) if shared else None
-    rows = [Row(row.example, row.tokens[shared:], row.targets[shared:]) for row in rows]
-    for group in micro_batches([len(row.tokens) for row in rows], CAPACITY):
-        batch = padded([rows[index] for index in group])
-        batch = Batch(batch.tokens, batch.positions + shared, batch.targets)
-        with torch.inference_mode():
-            logits, targets = asked_logits(model, batch, _repeated(past, len(group)))
+    with torch.inference_mode():
+        shared = shared_length(rows) if SHARE_PREFIX else 0
+        prefix = Prefix(model, rows[0].tokens[:shared]) if shared else None
+        rests = [without_prefix(row, shared) for row in rows]
+        for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
+            batch = after(padded([rests[index] for index in group]), shared)
+            logits, targets = asked_logits(model, batch, prefix.cache(len(group)) if prefix else None)
             logs = torch.log_softmax(logits.float(), dim=-1)
             if targets_only:
                 logs = logs.gather(1, targets[:, None])[:, 0]
-        counts = [rows[index].asked for index in group]
-        for index, part in zip(group, logs.cpu().split(counts), strict=True):
-            yield index, part.numpy()
-
-
-def _shared_prefix(rows: Sequence[Row]) -> int:
-    """How many tokens all rows begin with before any is asked: they are computed once. 0 where it would not pay."""
-    if not SHARE_PREFIX or len(rows) < 2:
-        return 0
-    first = rows[0].tokens
-    shared = len(first)
-    for row in rows:
-        shared = min(shared, int(np.flatnonzero(row.targets != IGNORE)[0]))
-        differs = np.flatnonzero(first[:shared] != row.tokens[:shared])
-        shared = int(differs[0]) if len(differs) else shared
-    return shared if shared >= _WORTH_SHARING else 0
-
-
-def _prefix_cache(model: Model, tokens: NDArray[np.int32]) -> Cache:
-    ids = torch.from_numpy(tokens[None].astype(np.int64)).to(next(model.parameters()).device)
-    with torch.inference_mode():
-        cache: Cache = model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
-    return cache
-
-
-def _repeated(past: Cache | None, rows: int) -> Cache | None:
-    if past is None:
-        return None
-    copy = deepcopy(past)  # a forward pass writes into the cache that it is given
-    copy.batch_repeat_interleave(rows)
-    return copy
+            counts = [rests[index].asked for index in group]
+            for index, part in zip(group, logs.cpu().split(counts), strict=True):
+                yield index, part.numpy()

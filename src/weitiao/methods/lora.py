@@ -5,6 +5,7 @@ PEFT builds the layers, so that what is saved opens in PEFT, transformers and vL
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -63,27 +64,11 @@ class Lora:
     def resume(self, model: PeftModel) -> PeftModel:
         """The model whose own adapter goes on learning. Raises SettingsError where that has another shape."""
         config = cast(LoraConfig, model.peft_config[ADAPTER])
-        targets = set(config.target_modules or ())
-        wrong = {
-            "lora_rank": (self.rank, config.r, self.rank not in (None, config.r)),
-            "lora_alpha": (self.alpha, config.lora_alpha, self.alpha not in (None, config.lora_alpha)),
-            "lora_targets": (
-                self.targets,
-                ", ".join(sorted(targets)),
-                self.targets != "all" and set(self.targets) != targets,
-            ),
-        }
-        for name, (asked, own, differs) in wrong.items():
-            if differs:
-                raise SettingsError(
-                    t(
-                        "{name} is {asked}, and the adapter that goes on learning has {own}",
-                        name=name,
-                        asked=asked,
-                        own=own,
-                    ),
-                    t("leave {name} out, or tune with another method, which merges the adapter first", name=name),
-                )
+        _check_same("lora_rank", self.rank, config.r)
+        _check_same("lora_alpha", self.alpha, config.lora_alpha)
+        if self.targets != "all":
+            own = config.target_modules  # a pattern, in some adapters of others
+            _check_same("lora_targets", _joined(self.targets), own if isinstance(own, str) else _joined(own or ()))
         model.set_adapter(ADAPTER)
         for name, module in list(model.named_modules()):
             if name.endswith(f".lora_dropout.{ADAPTER}"):
@@ -102,6 +87,18 @@ class Lora:
                 t("there are: {names}", names=", ".join(there)),
             )
         return sorted(set(self.targets))
+
+
+def _check_same(name: str, asked: float | str | None, own: float | str) -> None:
+    if asked not in (None, own):
+        raise SettingsError(
+            t("{name} is {asked}, and the adapter that goes on learning has {own}", name=name, asked=asked, own=own),
+            t("leave {name} out, or tune with another method, which merges the adapter first", name=name),
+        )
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names)))
 
 
 def _whole(value: float) -> float | int:

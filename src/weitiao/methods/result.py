@@ -56,8 +56,12 @@ def save_result(
 
     A model with an adapter becomes a PEFT folder: the adapter in float32, and the base by the path and the digest of
     ``base_folder``. Any other becomes a transformers folder in ``dtype``. Both get the tokenizer's files as they are,
-    its chat template and where generation stops. Raises MachineError when the disk refuses.
+    its chat template and where generation stops. Raises MachineError when the disk refuses, ValueError for weights
+    that the model does not have.
     """
+    unknown = set(weights) - {name for name, _ in model.named_parameters()}
+    if unknown:
+        raise ValueError(f"weights that the model does not have: {sorted(unknown)[:3]}")
     with whole_folder(folder, replace=True) as work, silenced():
         if isinstance(model, PeftModel):
             _write_adapter(model, work, weights, base_folder)
@@ -80,7 +84,9 @@ def _write_adapter(model: PeftModel, folder: Path, weights: Mapping[str, Tensor]
         model, {**model.state_dict(), **weights}, adapter_name=ADAPTER, save_embedding_layers=False
     )
     whole = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
-    save_file(whole, folder / ADAPTER_WEIGHTS, metadata={"format": "pt", BASE_NOTE: weights_digest(base_folder)})
+    save_file(whole, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    # A file of its own: more than one note in the weights' header stands in an order that changes from run to run.
+    _write_json(folder / BASE_NOTE, {"base": weights_digest(base_folder)})
     config: dict[str, Any] = model.peft_config[ADAPTER].to_dict()
     config |= {"base_model_name_or_path": str(base_folder.absolute()), "inference_mode": True}
     _write_json(folder / ADAPTER_CONFIG, config)

@@ -47,7 +47,7 @@ def generate(
     device = next(model.parameters()).device
     with torch.inference_mode(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(sampling.seed)
-        output = plain(model).generate(
+        output = plain(model).generate(  # type: ignore[operator]
             input_ids=torch.from_numpy(tokens).to(device),
             attention_mask=torch.from_numpy(mask).to(device),
             generation_config=_configuration(sampling, codec, pad),

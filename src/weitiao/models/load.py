@@ -82,7 +82,8 @@ def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
             folder,
             config=config,
             dtype=dtype,
-            attn_implementation="sdpa",
+            # torch's flash attention on a CPU costs a quarter of a training step more than plain products (docs/log.md)
+            attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
             use_safetensors=True,
             ignore_mismatched_sizes=True,  # they are reported below, with their names
             output_loading_info=True,
@@ -215,7 +216,7 @@ def _check_vocabulary(
 def _unreadable(folder: Path, part: str, error: Exception) -> MachineError | ModelError:
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
         return MachineError(
-            t("{folder} does not fit into memory", folder=folder), t("use a smaller model, or dtype bfloat16")
+            t("{folder} does not fit into memory", folder=folder), t("use a smaller model, or precision bf16")
         )
     return ModelError(
         t("{folder}: {part} cannot be loaded: {reason}", folder=folder, part=part, reason=_reason(error)),

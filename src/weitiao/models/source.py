@@ -15,13 +15,12 @@ from pathlib import Path
 
 from weitiao.data.samples import SAMPLES, cache_folder, fetch
 from weitiao.errors import ModelError
-from weitiao.models.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_adapter, check_folder
+from weitiao.models.files import ADAPTER_CONFIG, check_adapter, check_folder, read_object
 from weitiao.models.fingerprint import adapter_digest, file_digest, folder_digest, weights_digest
-from weitiao.models.header import read_header
 from weitiao.words import t
 
 Progress = Callable[[int, int, str], None]
-BASE_NOTE = "weitiao.base"  # in the notes of an adapter's weights: the digest of the weights that it was made for
+BASE_NOTE = "weitiao.json"  # beside an adapter: {"base": the digest of the weights that it was made for}
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def resolve(name: str, on_progress: Progress | None = None) -> ModelSource:
     place = _place(name, on_progress)
     run = _run_of(place)
     result = place / "model" if run == place else place
-    if not result.is_dir():
+    if not result.exists():
         raise ModelError(
             t("{run} has no result yet", run=place), t("let it finish first: weitiao train {run}", run=place)
         )
@@ -64,7 +63,7 @@ def _with_adapter(name: str, adapter: Path, run: Path | None) -> ModelSource:
     stated = check_adapter(adapter).get("base_model_name_or_path")
     folder = _base_of(adapter, stated if isinstance(stated, str) else "")
     check_folder(folder)
-    made_for = read_header(adapter / ADAPTER_WEIGHTS).metadata.get(BASE_NOTE)
+    made_for = read_object(adapter / BASE_NOTE).get("base") if (adapter / BASE_NOTE).is_file() else None
     here = weights_digest(folder)
     if made_for is not None and made_for != here:
         raise ModelError(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from weitiao.objectives.row import IGNORE, Row
 from weitiao.training.chance import generator
 
-_PADDING_ALLOWED = 0.15  # share of a micro-batch; beyond it, a second forward pass is cheaper
+_PASS_PRICE = 128  # tokens that a forward pass costs beyond its own: reading the weights, and Python; docs/log.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +48,25 @@ def steps_of_epoch(rows: int, rows_per_step: int, seed: int, epoch: int) -> Iter
 def micro_batches(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     """Cut the rows of a step into micro-batches of similar length, at most ``capacity`` tokens each with padding.
 
-    A row longer than ``capacity`` stands alone. Returns positions in ``lengths``, longest rows first.
+    Of all cuts of the rows sorted by length the cheapest: padded tokens, and a fixed price for each forward pass. A row
+    longer than ``capacity`` stands alone. Returns positions in ``lengths``, longest rows first.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    batches: list[list[int]] = []
-    longest = real = 0
-    for index in order:
-        if batches:
-            tokens = longest * (len(batches[-1]) + 1)
-            padding = tokens - real - lengths[index]
-            if tokens <= capacity and padding <= _PADDING_ALLOWED * tokens:
-                batches[-1].append(index)
-                real += lengths[index]
-                continue
-        batches.append([index])
-        longest = real = lengths[index]
-    return batches
+    cheapest = [0.0] + [float("inf")] * len(order)  # of the first n rows
+    begins = [0] * (len(order) + 1)  # where the last micro-batch of the first n rows begins
+    for end in range(1, len(order) + 1):
+        for begin in range(end - 1, -1, -1):
+            tokens = lengths[order[begin]] * (end - begin)
+            if tokens > capacity and end - begin > 1:
+                break
+            cost = cheapest[begin] + tokens + _PASS_PRICE
+            if cost < cheapest[end]:
+                cheapest[end], begins[end] = cost, begin
+    cuts, end = [], len(order)
+    while end:
+        cuts.append(order[begins[end] : end])
+        end = begins[end]
+    return cuts[::-1]
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -99,6 +102,11 @@ def packed(rows: Sequence[Row]) -> Batch:
     targets = np.concatenate([row.targets for row in rows]).astype(np.int64)
     positions = np.concatenate([np.arange(len(row.tokens)) for row in rows])
     return Batch(tokens[None], positions[None], targets[None])
+
+
+def after(batch: Batch, prefix: int) -> Batch:
+    """``batch`` with its positions counted from behind a prefix."""
+    return Batch(batch.tokens, batch.positions + prefix, batch.targets)
 
 
 def batches_of_step(rows: Sequence[Row], capacity: int, packing: bool) -> list[Batch]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from weitiao.errors import MachineError
 from weitiao.words import t
 
 _WEIGHTS, _OPTIMIZER, _STATE, _MANIFEST = "weights.safetensors", "optimizer.safetensors", "state.json", "manifest.json"
-_UNFINISHED = ".unfinished-"
+_UNFINISHED, _REMOVED = ".unfinished-", ".removed-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,12 @@ def save_checkpoint(
     parent: Path, step: int, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor], state: Mapping[str, Any]
 ) -> Path:
     """Write ``parent/NNNNNN``; it exists whole or not at all. Raises MachineError when the disk refuses."""
-    parent.mkdir(parents=True, exist_ok=True)
     final = parent / f"{step:06d}"
     unfinished = parent / f"{_UNFINISHED}{step:06d}"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
     try:
+        parent.mkdir(parents=True, exist_ok=True)
+        _sweep(parent)
+        unfinished.mkdir()
         save_file(_contiguous(weights), unfinished / _WEIGHTS)
         save_file(_contiguous(moments), unfinished / _OPTIMIZER)
         (unfinished / _STATE).write_text(json.dumps({"step": step, **state}, sort_keys=True), encoding="utf-8")
@@ -63,10 +64,10 @@ def save_checkpoint(
             _force(unfinished / name)
         _force(unfinished)
         if final.exists():  # from before a resume; the same step has the same bits
-            shutil.rmtree(final)
+            _remove(final)
         unfinished.rename(final)
         _force(parent)
-    except (OSError, RuntimeError) as error:  # safetensors reports a full disk as its own error, a RuntimeError's kin
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise MachineError(
             t("the checkpoint of step {step} could not be saved: {reason}", step=step, reason=str(error)),
@@ -77,52 +78,72 @@ def save_checkpoint(
 
 def checkpoints(parent: Path) -> list[Checkpoint]:
     """Every whole checkpoint, newest first. Unfinished and damaged ones are passed over."""
-    if not parent.is_dir():
-        return []
-    folders = sorted((entry for entry in parent.iterdir() if entry.name.isdigit()), reverse=True)
-    return [found for folder in folders if (found := _verified(folder)) is not None]
+    return [found for folder in _newest_first(parent) if (found := _verified(folder)) is not None]
 
 
 def latest_checkpoint(parent: Path) -> Checkpoint | None:
     """The newest whole checkpoint; only as many are verified as needed."""
-    if not parent.is_dir():
-        return None
-    folders = sorted((entry for entry in parent.iterdir() if entry.name.isdigit()), reverse=True)
-    return next((found for folder in folders if (found := _verified(folder)) is not None), None)
+    return next((found for folder in _newest_first(parent) if (found := _verified(folder)) is not None), None)
 
 
 def damaged_checkpoints(parent: Path) -> list[Path]:
     """Folders that look like checkpoints but are not whole: unfinished ones, and those whose manifest does not hold."""
-    if not parent.is_dir():
-        return []
-    entries = sorted(parent.iterdir())
-    return [
-        entry
-        for entry in entries
-        if entry.name.startswith(_UNFINISHED) or (entry.name.isdigit() and _verified(entry) is None)
-    ]
+    damaged = [folder for folder in _newest_first(parent) if _verified(folder) is None]
+    return sorted((*parent.glob(f"{_UNFINISHED}*"), *damaged))
 
 
 def prune(parent: Path, keep: int, best_step: int | None) -> None:
     """Delete all but the newest ``keep`` checkpoints and the best one; the newest is verified before any is deleted."""
-    if latest_checkpoint(parent) is None:
+    latest = latest_checkpoint(parent)
+    if latest is None:
         return
-    steps = sorted((int(entry.name) for entry in parent.iterdir() if entry.name.isdigit()), reverse=True)
-    for step in steps[keep:]:
-        if step != best_step:
-            shutil.rmtree(parent / f"{step:06d}")
+    discard_after(parent, latest.step)  # not whole, so they must not count
+    for folder in _newest_first(parent)[keep:]:
+        if _step_of(folder) != best_step:
+            _remove(folder)
+
+
+def discard_after(parent: Path, step: int) -> None:
+    """Delete what lies beyond ``step``, and what a killed process left half-written or half-deleted."""
+    for folder in _newest_first(parent):
+        if _step_of(folder) > step:
+            _remove(folder)
+    _sweep(parent)
+
+
+def _newest_first(parent: Path) -> list[Path]:
+    """By number, not by name: the millionth step has one digit more."""
+    folders = [entry for entry in parent.glob("*") if entry.name.isascii() and entry.name.isdigit()]
+    return sorted(folders, key=_step_of, reverse=True)
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name)
+
+
+def _remove(folder: Path) -> None:
+    """Delete in two moves, so that a checkpoint of which half is deleted is never taken for a damaged one."""
+    gone = folder.with_name(f"{_REMOVED}{folder.name}")
+    shutil.rmtree(gone, ignore_errors=True)
+    folder.rename(gone)
+    shutil.rmtree(gone)
+
+
+def _sweep(parent: Path) -> None:
+    for left in (*parent.glob(f"{_UNFINISHED}*"), *parent.glob(f"{_REMOVED}*")):
+        shutil.rmtree(left)
 
 
 def _verified(folder: Path) -> Checkpoint | None:
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        if set(manifest) != {_WEIGHTS, _OPTIMIZER, _STATE}:
+        if not isinstance(manifest, dict) or set(manifest) != {_WEIGHTS, _OPTIMIZER, _STATE}:
             return None
         if any(_digest(folder / name) != digest for name, digest in manifest.items()):
             return None
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
         return Checkpoint(folder, int(state["step"]), state)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

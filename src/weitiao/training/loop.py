@@ -13,10 +13,11 @@ import torch
 from weitiao.errors import DataError
 from weitiao.models.anatomy import Model
 from weitiao.objectives.row import Row
-from weitiao.training.batches import batches_of_step, steps_of_epoch, steps_per_epoch
+from weitiao.training.batches import after, batches_of_step, steps_of_epoch, steps_per_epoch
 from weitiao.training.chance import seed_for
 from weitiao.training.loss import loss_sum
 from weitiao.training.optimizer import Masters, Rate
+from weitiao.training.prefix import Prefix, may_share, shared_length, without_prefix
 from weitiao.words import t
 
 
@@ -47,6 +48,7 @@ class Pace:
     seed: int
     capacity: int
     packing: bool
+    share_prefix: bool = True  # the off switch; a model with dropout never does
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Step:
 def train(model: Model, rows: RowSource, masters: Masters, pace: Pace, place: Place) -> Iterator[Step]:
     """Train from ``place`` to the last step. Raises DataError when a loss or gradient is not finite."""
     model.train()
+    pace = replace(pace, share_prefix=pace.share_prefix and may_share(model))
     while place.step < pace.rate.steps:
         steps = steps_of_epoch(len(rows), pace.rows_per_step, pace.seed, place.epoch)
         for numbers in islice(steps, place.within, None):
@@ -79,19 +82,26 @@ def train(model: Model, rows: RowSource, masters: Masters, pace: Pace, place: Pl
 
 def _one_step(model: Model, rows: Sequence[Row], masters: Masters, pace: Pace, place: Place) -> Step:
     total, targets = 0.0, 0
-    for number, batch in enumerate(batches_of_step(rows, pace.capacity, pace.packing)):
+    shared = shared_length(rows) if pace.share_prefix and not pace.packing else 0
+    prefix = Prefix(model, rows[0].tokens[:shared]) if shared else None
+    rests = [without_prefix(row, shared) for row in rows] if shared else rows
+    for number, batch in enumerate(batches_of_step(rests, pace.capacity, pace.packing)):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(pace.seed, "dropout", place.step, number))
-            loss, count = loss_sum(model, batch)
+            past = prefix.cache(len(batch.tokens)) if prefix else None
+            loss, count = loss_sum(model, after(batch, shared), past)
             torch.autograd.backward(loss)
         masters.collect()
         total += loss.item()
         targets += count
+    if prefix:
+        prefix.backward()
+        masters.collect()
     rate = pace.rate.at(place.step)
     norm = masters.step(rate, targets, pace.max_grad_norm)
     tokens = sum(len(row.tokens) for row in rows)
-    after = Place(place.step + 1, place.epoch, place.within + 1)
-    return Step(after, total / max(targets, 1), targets, tokens, rate, norm)
+    next_place = Place(place.step + 1, place.epoch, place.within + 1)
+    return Step(next_place, total / max(targets, 1), targets, tokens, rate, norm)
 
 
 def _check_finite(step: Step, numbers: Sequence[int]) -> None:
@@ -112,6 +122,8 @@ def _check_finite(step: Step, numbers: Sequence[int]) -> None:
 
 
 def total_steps(rows: int, rows_per_step: int, epochs: float, max_steps: int | None) -> int:
-    """The number of steps of a run."""
-    wanted = max(1, math.ceil(steps_per_epoch(rows, rows_per_step) * epochs))
-    return wanted if max_steps is None else min(wanted, max_steps)
+    """The number of steps of a run: ``max_steps`` where it is given, whatever the epochs."""
+    if max_steps is not None:
+        return max_steps
+    # Rounded first: 100 steps times 0.07 epochs is a little over 7.
+    return max(1, math.ceil(round(steps_per_epoch(rows, rows_per_step) * epochs, 6)))

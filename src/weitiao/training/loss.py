@@ -18,9 +18,9 @@ from weitiao.objectives.row import IGNORE
 from weitiao.training.batches import Batch
 
 
-def loss_sum(model: Model, batch: Batch) -> tuple[Tensor, int]:
+def loss_sum(model: Model, batch: Batch, past: Cache | None = None) -> tuple[Tensor, int]:
     """The summed cross-entropy in nats, with gradient, and the number of targets it is over."""
-    logits, targets = asked_logits(model, batch)
+    logits, targets = asked_logits(model, batch, past)
     return nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), len(targets)
 
 

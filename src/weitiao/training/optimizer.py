@@ -42,7 +42,8 @@ class Masters:
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], weight_decay: float) -> None:
         self._parameters = dict(parameters)
-        self.weights = {name: parameter.detach().float().clone() for name, parameter in self._parameters.items()}
+        # A float32 parameter is its own master: detach() shares its memory.
+        self.weights = {name: parameter.detach().float() for name, parameter in self._parameters.items()}
         self._sums = {name: torch.zeros_like(weight) for name, weight in self.weights.items()}
         for name, weight in self.weights.items():
             weight.grad = self._sums[name]
@@ -104,8 +105,7 @@ class Masters:
         """Take AdamW's state from what :meth:`moments` returned."""
         for name, weight in self.weights.items():
             if f"first/{name}" in tensors:
+                parts = {"exp_avg": "first", "exp_avg_sq": "second", "step": "steps"}
                 self._adamw.state[weight] = {
-                    "exp_avg": tensors[f"first/{name}"].clone(),
-                    "exp_avg_sq": tensors[f"second/{name}"].clone(),
-                    "step": tensors[f"steps/{name}"].clone(),
+                    key: tensors[f"{part}/{name}"].to(weight.device, copy=True) for key, part in parts.items()
                 }

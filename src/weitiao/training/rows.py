@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from pathlib import Path
 from types import TracebackType
 
@@ -21,8 +22,8 @@ class RowWriter:
         self._folder = folder
         self._tokens = (folder / "tokens.i32").open("wb")
         self._targets = (folder / "targets.i32").open("wb")
-        self._lengths: list[int] = []
-        self._asked: list[int] = []
+        self._lengths = array("i")
+        self._asked = array("i")
 
     def add(self, row: Row) -> None:
         """Append ``row``."""

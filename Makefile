@@ -1,0 +1,49 @@
+# Everything sets itself up in .venv; PYTHON is any Python from 3.11 on.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: setup demo demo-zh test test-fast check format-check lint types fix docs bench clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt tools/install.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python tools/install.py
+	touch $@
+
+demo: setup  ## spam or not: SmolLM2, untuned and tuned, with intervals
+	$(BIN)/python examples/spam/demo.py
+
+demo-zh: setup  ## instructions in Chinese and English
+	$(BIN)/python examples/instructions/demo.py
+
+test: setup  ## every test, those on real models and data too
+	$(BIN)/python -m pytest
+
+test-fast: setup  ## about two minutes
+	$(BIN)/python -m pytest -m "not slow"
+
+check: setup format-check lint types test  ## what CI runs
+
+format-check: setup
+	$(BIN)/ruff format --check src tests tools examples
+
+lint: setup
+	$(BIN)/ruff check src tests tools examples
+
+types: setup
+	$(BIN)/mypy
+
+fix: setup
+	$(BIN)/ruff check --fix src tests tools examples
+	$(BIN)/ruff format src tests tools examples
+
+docs: setup  ## the generated reference pages
+	$(BIN)/python -m weitiao.settings docs/reference
+
+bench: setup  ## speed of each part on this machine
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

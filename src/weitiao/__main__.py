@@ -1,0 +1,7 @@
+"""``python -m weitiao`` is ``weitiao``."""
+
+import sys
+
+from weitiao.cli import main
+
+sys.exit(main())

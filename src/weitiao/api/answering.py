@@ -1,0 +1,81 @@
+"""A run or a model made ready to answer: found, its codec opened, its task known, loaded as it was trained.
+
+Separate because ``evaluate``, ``predict`` and ``chat`` must ask in exactly the same way; what they measure and show is
+what training saw. Knowing whom one asks is apart from loading, so that wrong data are reported before minutes pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from weitiao.api.session import context_of, model_config
+from weitiao.api.task_file import TrainedTask, read_task
+from weitiao.codec import Codec, open_codec
+from weitiao.example import Task
+from weitiao.models.anatomy import Model
+from weitiao.models.load import load
+from weitiao.models.precision import one_precision
+from weitiao.models.source import ModelSource, Progress, resolve
+from weitiao.run import Run
+from weitiao.settings import Settings, parse_settings
+from weitiao.training import machine
+from weitiao.training.defaults import context_limit
+
+
+@dataclass(frozen=True)
+class Respondent:
+    """Who will answer. ``own`` and ``trained`` are what a run says of itself; None for a model that is no run's."""
+
+    source: ModelSource
+    own: Settings | None
+    trained: TrainedTask | None
+    codec: Codec
+    context: int  # the model's longest input, in tokens
+    cutoff_len: int  # the most tokens of a row that is scored
+    precision: str  # "bf16" or "fp32"
+
+    @property
+    def run(self) -> Run | None:
+        """The run whose result answers."""
+        return Run(self.source.run) if self.source.run else None
+
+    @property
+    def task(self) -> Task | None:
+        """What the run was trained for."""
+        return self.trained.task if self.trained else None
+
+    def setting(self, given: Settings, name: str) -> Any:
+        """The setting ``name`` as it was given, else as the run was trained with it, else its default."""
+        told = given if self.own is None or name in given.model_fields_set else self.own
+        return getattr(told, name)
+
+
+def find_respondent(settings: Settings, on_progress: Progress | None = None) -> Respondent:
+    """The run or model that ``settings.model`` names; the settings overrule what a run says of itself.
+
+    ``on_progress`` is told when a sample is fetched. Raises ModelError for what cannot be used.
+    """
+    source = resolve(settings.model, on_progress)
+    run = Run(source.run) if source.run else None
+    own = parse_settings([str(run.settings)]).settings if run else None
+    trained = read_task(run) if run else None
+    context = context_of(model_config(source))
+    cutoff_len = settings.cutoff_len or (trained.cutoff_len if trained else context_limit(settings, context))
+    precision: str = settings.precision
+    if precision == "auto":
+        precision = trained.precision if trained else ("bf16" if machine.fast_bf16() else "fp32")
+    codec = open_codec(source.tokenizer_folder, settings.template)
+    return Respondent(source, own, trained, codec, context, cutoff_len, precision)
+
+
+def load_respondent(respondent: Respondent, given: Settings) -> Model:
+    """Its weights in memory, calculating as in training, down to the number of threads, which decides the last bits."""
+    torch.set_num_threads(respondent.setting(given, "threads") or machine.cores())
+    dtype = machine.dtype_of(respondent.precision)
+    model = load(respondent.source, dtype).model
+    one_precision(model, dtype)
+    torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
+    return model

@@ -1,0 +1,161 @@
+"""A result that grows by whole parts and survives being killed between any two instructions.
+
+Beside the file stands its journal, a small JSON that says how far the file is true: the bytes of its whole parts and
+their digest. A part is on disk before the journal says so; whoever goes on cuts off what the journal does not know.
+Separate because it knows nothing of what the parts hold.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from weitiao.errors import MachineError, SettingsError
+from weitiao.words import t
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Journal:
+    """How far a file is true. ``place`` (JSON) is what its writer needs to go on; None when nothing was written yet."""
+
+    made_from: Mapping[str, str]  # digests by name of all that decides the file's bytes
+    bytes: int
+    sha256: str
+    place: Any
+
+
+class GrowingFile:
+    """Open for appending, under a lock; ``journal`` is what was forced to disk last."""
+
+    def __init__(self, path: Path, file: BinaryIO, journal: Journal) -> None:
+        self.path = path
+        self.journal = journal
+        self._file = file
+        self._digest = _cut(path, file, journal)
+
+    def append(self, part: bytes, place: Any) -> None:
+        """Add ``part``; ``place`` says where to go on after it. Both are on disk when this returns."""
+        try:
+            self._file.write(part)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._digest.update(part)
+            length = self.journal.bytes + len(part)
+            self.journal = replace(self.journal, bytes=length, sha256=self._digest.hexdigest(), place=place)
+            _write_journal(self.path, self.journal)
+        except OSError as error:
+            raise MachineError(
+                t("{path} could not be written: {reason}", path=self.path, reason=error.strerror or error),
+                t("free some space and give the same command again: it goes on"),
+            ) from error
+
+    def finish(self) -> None:
+        """Say that the file is whole, by deleting its journal."""
+        journal_path(self.path).unlink()
+        _force(self.path.parent)
+
+
+def journal_path(path: Path) -> Path:
+    """Where the journal of ``path`` stands while it is unfinished."""
+    return path.with_name(f"{path.name}.unfinished.json")
+
+
+@contextmanager
+def growing_file(path: Path, made_from: Mapping[str, str]) -> Iterator[GrowingFile]:
+    """``path``, new or gone on with.
+
+    Raises SettingsError when it is a finished file, was begun from something else (which is named), was changed since,
+    or is being written by another process; MachineError when the disk refuses.
+    """
+    existed = path.exists()
+    with _locked(path) as file:
+        journal = _read_journal(path) if existed else None
+        if journal is None and path.stat().st_size:
+            raise SettingsError(
+                t("{path} exists already", path=path), t("delete it, or name another --output; nothing is overwritten")
+            )
+        if journal is None:
+            journal = Journal(dict(made_from), 0, hashlib.sha256().hexdigest(), None)
+            _write_journal(path, journal)
+        changed = [name for name, digest in made_from.items() if journal.made_from.get(name) != digest]
+        if changed:
+            raise SettingsError(
+                t("{path} was begun with something else: {names}", path=path, names=", ".join(changed)),
+                t("give the same again to go on; delete the file to begin anew, or name another --output"),
+            )
+        yield GrowingFile(path, file, journal)
+
+
+def _cut(path: Path, file: BinaryIO, journal: Journal) -> Any:
+    """Cut off what the journal does not know; the digest of the rest. SettingsError when that is not what it was."""
+    digest = hashlib.sha256()
+    left = journal.bytes
+    while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+        digest.update(chunk)
+        left -= len(chunk)
+    if left or digest.hexdigest() != journal.sha256:
+        raise SettingsError(
+            t("{path} was changed since it was begun", path=path),
+            t("delete the file to begin anew, or name another --output"),
+        )
+    file.seek(journal.bytes)
+    file.truncate()
+    return digest
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    if not path.parent.is_dir() or path.is_dir():
+        raise SettingsError(
+            t("{path} cannot be a file: {reason}", path=path, reason=t("it is a folder, or its folder does not exist")),
+            t("name another --output"),
+        )
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    with os.fdopen(handle, "r+b") as file:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                t("another process is writing {path}", path=path), t("wait for it, or name another --output")
+            ) from None
+        yield file
+
+
+def _read_journal(path: Path) -> Journal | None:
+    try:
+        stored = json.loads(journal_path(path).read_text(encoding="utf-8"))
+        return Journal(dict(stored["made_from"]), int(stored["bytes"]), str(stored["sha256"]), stored["place"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            t("{path} is damaged", path=journal_path(path)), t("delete {path} to begin anew", path=path)
+        ) from error
+
+
+def _write_journal(path: Path, journal: Journal) -> None:
+    place = journal_path(path)
+    fresh = place.with_name(f".{place.name}")
+    with fresh.open("w", encoding="utf-8") as file:
+        json.dump(asdict(journal), file, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(place)
+    _force(place.parent)
+
+
+def _force(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

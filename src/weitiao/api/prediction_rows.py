@@ -1,0 +1,102 @@
+"""A prediction as a line of a CSV or JSONL file, made so that the file is harmless in a spreadsheet.
+
+Separate because the form of the file is a contract of its own: one line for every row that was read, in its order.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from weitiao.errors import SettingsError
+from weitiao.example import Task
+from weitiao.words import t
+
+Form = Literal["csv", "jsonl"]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet may take for the beginning of a formula
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What became of one row. ``problem`` says why there is no prediction, or what of the text was left out."""
+
+    source: str
+    text: str = ""
+    prediction: str | None = None
+    probabilities: Sequence[float] = ()  # in the order of the task's categories; none where nothing was scored
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowFormat:
+    """How predictions for ``task`` are written. ``with_text`` repeats the text that was read."""
+
+    form: Form
+    task: Task
+    with_text: bool
+
+    def head(self) -> bytes:
+        """What stands before the first row."""
+        if self.form == "jsonl":
+            return b""
+        return _csv_line(["source", *self._text("text"), "prediction", *self._scores(), "problem"])
+
+    def row(self, row: Prediction) -> bytes:
+        """One line, with its end."""
+        if self.form == "jsonl":
+            return _json_line(self._object(row))
+        shares = [f"{share:.{_DIGITS}f}" for share in row.probabilities] or [""] * len(self.task.categories)
+        sure = [max(shares)] if self.task.categories else []
+        return _csv_line([row.source, *self._text(row.text), row.prediction or "", *sure, *shares, row.problem])
+
+    def _object(self, row: Prediction) -> Mapping[str, object]:
+        found: dict[str, object] = {"source": row.source}
+        if self.with_text:
+            found["text"] = row.text
+        found["prediction"] = row.prediction
+        if self.task.categories:
+            shares = [round(float(share), _DIGITS) for share in row.probabilities]
+            found["confidence"] = max(shares, default=None)
+            found["probabilities"] = dict(zip(self.task.categories, shares, strict=False)) if shares else None
+        return {**found, "problem": row.problem} if row.problem else found
+
+    def _text(self, text: str) -> list[str]:
+        return [text] if self.with_text else []
+
+    def _scores(self) -> list[str]:
+        names = [f"probability/{name}" for name in self.task.categories]
+        return ["confidence", *names] if names else []
+
+
+def form_of(path: Path) -> Form:
+    """The form that the file's name asks for. Raises SettingsError."""
+    match path.suffix.lower():
+        case ".csv":
+            return "csv"
+        case ".jsonl":
+            return "jsonl"
+    raise SettingsError(
+        t("--output is {path}, but predictions are written as .csv or .jsonl", path=path),
+        t("write --output {name}", name=path.with_suffix(".csv")),
+    )
+
+
+def _csv_line(cells: Sequence[str]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([_harmless(cell) for cell in cells])
+    return line.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _json_line(found: Mapping[str, object]) -> bytes:
+    # A lone surrogate becomes \ud800, which is its escape in JSON.
+    return (json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "backslashreplace")

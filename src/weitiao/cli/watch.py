@@ -1,0 +1,143 @@
+"""A run as it is seen from the terminal: what was found, a bar with loss, speed and time left, warnings."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from weitiao.cli.output import Output, output
+from weitiao.data.visible import visible
+from weitiao.words import t
+
+Listener = Callable[[str, dict[str, Any]], None]
+
+_LINE_SECONDS = 10.0  # between two lines where there is no bar
+
+
+@contextmanager
+def watching() -> Iterator[Listener]:
+    """A listener for :func:`weitiao.api.train.train` that tells a person on stderr how it goes."""
+    out = output()
+    if not sys.stderr.isatty():
+        yield _Teller(out, _Lines(out))
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[facts]}", markup=False),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield _Teller(Output(out.json), _Bar(bars, console))
+
+
+class _Teller:
+    """Puts each event into words."""
+
+    def __init__(self, out: Output, shown: _Lines | _Bar) -> None:
+        self._shown = shown
+        self._total = 1
+        self._speed = 0.0
+
+    def __call__(self, kind: str, facts: dict[str, Any]) -> None:
+        match kind:
+            case "data":
+                for sentence in facts["read_as"]:
+                    self._shown.say(sentence)
+            case "rows":
+                self._shown.say(ledger_line(facts))
+            case "plan":
+                self._total = facts["steps"]
+                self._shown.say(_plan_line(facts))
+            case "scoring":
+                when = t("asking before") if facts["when"] == "before" else t("asking after")
+                self._shown.move(when, facts["done"], facts["count"], "")
+            case "step":
+                self._step(facts)
+            case "evaluation":
+                mark = " ✓" if facts["best"] else ""
+                shown = "  ".join(
+                    f"{name} {score['value']:.3f}"
+                    for name, score in facts["scores"].items()
+                    if name in ("loss", "accuracy", "macro_f1")
+                )
+                self._shown.say(t("step {step}, dev: {scores}", step=facts["step"], scores=shown) + mark)
+            case "resume":
+                self._shown.say(t("going on after step {step}", step=facts["step"]))
+            case "early_stop":
+                self._shown.say(
+                    t("dev no longer improves: stopping; step {step} was the best", step=facts["best_step"])
+                )
+            case "warning":
+                self._shown.say(t("warning: {message}", message=facts["message"]))
+
+    def _step(self, facts: dict[str, Any]) -> None:
+        speed = facts["tokens"] / max(facts["seconds"], 1e-9)
+        self._speed = speed if not self._speed else 0.8 * self._speed + 0.2 * speed
+        words = t("loss {loss}  {speed} tokens/s", loss=f"{facts['loss']:.3f}", speed=round(self._speed))
+        self._shown.move(t("training"), facts["step"], self._total, words)
+
+
+class _Bar:
+    """One bar that moves, and lines above it."""
+
+    def __init__(self, bars: Any, console: Any) -> None:
+        self._bars = bars
+        self._console = console
+        self._tasks: dict[str, Any] = {}
+
+    def say(self, text: str) -> None:
+        self._console.print(visible(text), markup=False, highlight=False)
+
+    def move(self, what: str, done: int, count: int, facts: str) -> None:
+        if what not in self._tasks:
+            for other in self._tasks.values():
+                self._bars.update(other, visible=False)
+            self._tasks[what] = self._bars.add_task(what, total=count, facts="")
+        self._bars.update(self._tasks[what], completed=done, total=count, facts=facts)
+
+
+class _Lines:
+    """Lines now and then, for a log file."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._last = 0.0
+
+    def say(self, text: str) -> None:
+        self._out.say(text)
+
+    def move(self, what: str, done: int, count: int, facts: str) -> None:
+        now = time.monotonic()
+        if done == count or now - self._last >= _LINE_SECONDS:
+            self._last = now
+            self._out.say(f"{what} {done}/{count} {facts}".rstrip())
+
+
+def ledger_line(counts: dict[str, Any]) -> str:
+    """``read = used + shortened + dropped``, with the reasons."""
+    line = t(
+        "{read} rows read = {used} used + {truncated} shortened + {dropped} dropped",
+        read=counts["read"],
+        used=counts["used"],
+        truncated=counts["truncated"],
+        dropped=counts["dropped"],
+    )
+    reasons = ", ".join(f"{reason} {count}" for reason, count in counts.get("reasons", {}).items())
+    return f"{line} ({reasons})" if reasons else line
+
+
+def _plan_line(facts: dict[str, Any]) -> str:
+    return t(
+        "{steps} steps; about {minutes} min and {memory} GB of memory",
+        steps=facts["steps"],
+        minutes=max(1, round(facts["seconds"] / 60)),
+        memory=round(facts["memory_bytes"] / 2**30, 1),
+    )

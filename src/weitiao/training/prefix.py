@@ -1,0 +1,88 @@
+"""What all rows of a step begin with, the system prompt and the question, is computed once, with its gradient.
+
+The rows read the prefix's keys and values from a cache. While they learn, gradients gather at the cache; at the end of
+the step they go through the prefix once. Loss and gradient are those of whole rows, up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import Cache, DynamicCache
+
+from weitiao.models.anatomy import Model, plain
+from weitiao.objectives.row import IGNORE, Row
+
+_WORTH_SHARING = 8  # tokens
+_WORTH_ROWS = 3
+
+
+def shared_length(rows: Sequence[Row]) -> int:
+    """How many tokens all rows begin with before any of them is asked; 0 where sharing would not pay."""
+    if len(rows) < _WORTH_ROWS:
+        return 0
+    first = rows[0].tokens
+    shared = len(first)
+    for row in rows:
+        asked = np.flatnonzero(row.targets != IGNORE)
+        shared = min(shared, int(asked[0]) if len(asked) else len(row.tokens) - 1)
+        differs = np.flatnonzero(first[:shared] != row.tokens[:shared])
+        shared = int(differs[0]) if len(differs) else shared
+    return shared if shared >= _WORTH_SHARING else 0
+
+
+def may_share(model: Model) -> bool:
+    """Whether the model draws nothing while it learns: dropout is drawn for each row, and a shared prefix has one."""
+    if any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()):
+        return False
+    stated = plain(model).config.to_dict()  # where attention's own dropout stands
+    return not any(_says_dropout(name) and isinstance(value, float) and value > 0 for name, value in stated.items())
+
+
+def _says_dropout(name: str) -> bool:
+    return ("drop" in name) and not name.startswith(("summary", "classifier"))  # of heads that causal models lack
+
+
+def without_prefix(row: Row, shared: int) -> Row:
+    """The rest of ``row``."""
+    return Row(row.example, row.tokens[shared:], row.targets[shared:])
+
+
+class Prefix:
+    """The keys and values of a prefix, and the way back through it for their gradients."""
+
+    def __init__(self, model: Model, tokens: NDArray[np.int32]) -> None:
+        ids = torch.from_numpy(tokens[None].astype(np.int64)).to(next(model.parameters()).device)
+        cache = DynamicCache()  # without a configuration: every layer keeps all, masks alone make windows
+        # Not the head: its logits at the prefix are asked for by nobody.
+        plain(model).base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+        self.length = len(tokens)
+        self._made: list[tuple[Tensor, Tensor]] = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr, misc]
+        self._read = [(_leaf(keys), _leaf(values)) for keys, values in self._made]
+
+    def cache(self, rows: int) -> Cache:
+        """A cache for a batch of ``rows``, to be written into by one forward pass."""
+        return DynamicCache([(_repeated(keys, rows), _repeated(values, rows)) for keys, values in self._read])
+
+    def backward(self) -> None:
+        """Send the gradients that the rows left at the cache through the prefix."""
+        made, gradients = [], []
+        for made_pair, read_pair in zip(self._made, self._read, strict=True):
+            for tensor, read in zip(made_pair, read_pair, strict=True):
+                if read.grad is not None:
+                    made.append(tensor)
+                    gradients.append(read.grad)
+        if made:
+            torch.autograd.backward(made, gradients)
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_(tensor.requires_grad)
+
+
+def _repeated(tensor: Tensor, rows: int) -> Tensor:
+    return tensor.expand(rows, -1, -1, -1)  # no copy

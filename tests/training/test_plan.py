@@ -1,0 +1,119 @@
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tiny_training import last_weights, step_losses, tiny_settings
+from weitiao.api import train as api_train
+from weitiao.api.plan import plan
+from weitiao.errors import MachineError
+from weitiao.run import Run, read_events
+from weitiao.training import machine
+from weitiao.training.plan import Load, estimate, measure_flops, memory_bytes, seconds
+
+LOAD = Load(
+    parameters=135_000_000,
+    trained=5_000_000,
+    layers=30,
+    width=576,
+    hidden=1536,
+    vocabulary=49_152,
+    bytes_per_weight=2,
+    tokens_per_pass=2048,
+    asked_per_pass=100,
+    train_tokens=1_000_000,
+    scored_tokens=300_000,
+    full_gradient=False,
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["parameters", "trained", "layers", "width", "hidden", "vocabulary", "tokens_per_pass", "asked_per_pass"]
+)
+def test_more_of_anything_needs_more_memory(name: str) -> None:
+    assert memory_bytes(replace(LOAD, **{name: 2 * getattr(LOAD, name)})) > memory_bytes(LOAD)
+
+
+def test_what_learns_costs_its_master_its_gradient_sum_and_two_moments() -> None:
+    more = memory_bytes(replace(LOAD, trained=6_000_000)) - memory_bytes(LOAD)
+    assert more == 1_000_000 * (4 * 4 + 2)
+    own_masters = replace(LOAD, bytes_per_weight=4)
+    assert memory_bytes(replace(own_masters, trained=6_000_000)) - memory_bytes(own_masters) == 1_000_000 * (3 * 4 + 4)
+
+
+def test_time_is_operations_by_speed() -> None:
+    assert seconds(LOAD, 2e11) == pytest.approx(seconds(LOAD, 1e11) / 2)
+    training = replace(LOAD, scored_tokens=0)
+    assert seconds(replace(training, full_gradient=True), 1e11) == pytest.approx(1.5 * seconds(training, 1e11))
+    assert seconds(replace(LOAD, train_tokens=0), 1e11) < seconds(LOAD, 1e11)
+    assert estimate(LOAD, 1e11).memory_bytes == memory_bytes(LOAD)
+
+
+def test_the_machines_speed_is_measured_in_a_moment() -> None:
+    flops = measure_flops(64, 128, torch.float32)
+    assert 1e7 < flops < 1e15
+
+
+def test_a_plan_names_what_the_run_will_do_and_leaves_nothing_behind(tiny_llama: Path, tmp_path: Path) -> None:
+    settings = tiny_settings(tiny_llama, tmp_path)
+    planned = plan(settings)
+    assert not (tmp_path / "run").exists()
+    run = api_train.train(settings)
+    first = next(event for event in read_events(run.events) if event["kind"] == "plan")
+    assert planned.steps == first["steps"] == len(step_losses(run)) == 8
+    assert planned.estimate.memory_bytes == first["memory_bytes"]
+    assert planned.trained == sum(tensor.numel() for tensor in _weights(run).values())
+
+
+def _weights(run: Run) -> dict[str, torch.Tensor]:
+    from weitiao.training.checkpoint import latest_checkpoint
+
+    found = latest_checkpoint(run.checkpoints)
+    assert found is not None
+    return found.weights()
+
+
+def _free(patch: pytest.MonkeyPatch, megabytes: int) -> None:
+    patch.setattr(machine.shutil, "disk_usage", lambda _: SimpleNamespace(free=megabytes << 20))
+
+
+def test_a_disk_too_small_is_foreseen_before_step_one(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny_settings(tiny_llama, tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(MachineError) as caught:
+        _free(patch, 50)
+        api_train.train(settings)
+    assert caught.value.exit_code == 5
+    assert "50 MB are free" in caught.value.problem and "output_dir" in caught.value.hint
+    run = Run(tmp_path / "run")
+    assert step_losses(run) == [] and not run.checkpoints.exists()
+    api_train.resume(run.folder)
+    assert len(step_losses(run)) == 8
+
+
+def test_what_a_run_has_saved_already_needs_no_space_again(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed: list[int] = []
+    monkeypatch.setattr(machine, "check_disk", lambda _, needed_bytes: needed.append(needed_bytes))
+    run = api_train.train(tiny_settings(tiny_llama, tmp_path))
+    run.report.unlink()
+    shutil.rmtree(run.model)
+    saved = sum(file.stat().st_size for file in run.checkpoints.rglob("*") if file.is_file())
+    api_train.resume(run.folder)
+    assert needed[1] == needed[0] - saved
+    assert len(last_weights(run)) * 3 < needed[0]
+
+
+def test_the_result_of_top_layers_is_a_whole_model_and_needs_its_space(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed: list[int] = []
+    monkeypatch.setattr(machine, "check_disk", lambda _, needed_bytes: needed.append(needed_bytes))
+    run = api_train.train(tiny_settings(tiny_llama, tmp_path, method="top_layers", top_layers=1, save_total_limit=1))
+    files = [file for folder in (run.checkpoints, run.model) for file in folder.rglob("*.safetensors")]
+    assert needed[0] - (100 << 20) >= 0.98 * sum(file.stat().st_size for file in files)

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tiny_training import random_rows
+from weitiao.objectives.row import Row
+from weitiao.training.rows import Rows, RowWriter
+
+
+def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
+    rows = random_rows(25)
+    with RowWriter(tmp_path / "rows") as writer:
+        for row in rows:
+            writer.add(row)
+    back = Rows(tmp_path / "rows")
+    assert len(back) == 25
+    for number in (24, 0, 7):
+        assert np.array_equal(back[number].tokens, rows[number].tokens)
+        assert np.array_equal(back[number].targets, rows[number].targets)
+        assert back[number].tokens.dtype == np.int32
+    assert back.lengths.tolist() == [len(row.tokens) for row in rows]
+    assert back.asked.tolist() == [row.asked for row in rows]
+
+
+def test_tokens_stay_on_disk_at_eight_bytes_each(tmp_path: Path) -> None:
+    row = Row("", np.arange(1000, dtype=np.int32), np.arange(1000, dtype=np.int32))
+    with RowWriter(tmp_path) as writer:
+        for _ in range(500):
+            writer.add(row)
+    assert sum((tmp_path / name).stat().st_size for name in ("tokens.i32", "targets.i32")) == 8 * 500 * 1000
+    assert isinstance(Rows(tmp_path)._tokens, np.memmap)
+
+
+def test_a_row_may_be_changed_without_changing_the_file(tmp_path: Path) -> None:
+    with RowWriter(tmp_path) as writer:
+        writer.add(random_rows(1)[0])
+    rows = Rows(tmp_path)
+    rows[0].tokens[:] = 0
+    assert np.array_equal(rows[0].tokens, random_rows(1)[0].tokens)
+
+
+def test_writing_anew_replaces_what_was_there(tmp_path: Path) -> None:
+    for count in (9, 4):
+        with RowWriter(tmp_path) as writer:
+            for row in random_rows(count):
+                writer.add(row)
+    assert len(Rows(tmp_path)) == 4
+    assert np.array_equal(Rows(tmp_path)[3].tokens, random_rows(4)[3].tokens)
+
+
+def test_no_rows_at_all_are_still_rows(tmp_path: Path) -> None:
+    with RowWriter(tmp_path):
+        pass
+    assert len(Rows(tmp_path)) == 0
+
+
+def test_what_was_not_finished_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="stop"), RowWriter(tmp_path) as writer:
+        writer.add(random_rows(1)[0])
+        raise RuntimeError("stop")
+    with pytest.raises(FileNotFoundError):
+        Rows(tmp_path)
