@@ -197,7 +197,7 @@ def tiny_instructions(path: Path) -> Path:
 
 
 def tiny_run(model: Path, folder: Path, name: str) -> Path:
-    """The folder ``folder/runs/name`` of a finished run: ``model`` tuned by LoRA for six steps on ``folder/rows.csv``."""
+    """A finished run at ``folder/runs/name``: ``model`` tuned by LoRA for six steps on ``folder/rows.csv``."""
     from weitiao.api.train import train
     from weitiao.settings import make_settings
 

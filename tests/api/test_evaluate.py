@@ -43,7 +43,10 @@ def test_a_run_on_its_own_test_split_gives_the_scores_of_its_report(name: str, r
     run: Path = request.getfixturevalue(name)
     found = evaluate(settings(run))
     assert found.json()["scores"] == report_of(run)["after"]["scores"]
-    items = [{key: item[key] for key in ("source", "text", "gold", "after", "after_confidence")} for item in found.report["items"]]
+    items = [
+        {key: item[key] for key in ("source", "text", "gold", "after", "after_confidence")}
+        for item in found.report["items"]
+    ]
     assert items == [{key: item[key] for key in items[0]} for item in report_of(run)["items"]]
 
 
@@ -51,7 +54,12 @@ def test_the_untuned_model_gives_the_scores_from_before(tiny_run: Path, tiny_lla
     report = report_of(tiny_run)
     found = evaluate(
         settings(
-            tiny_llama, data=tiny_run.parent.parent / "rows.csv", val_size=0.2, test_size=0.3, precision="fp32", threads=1
+            tiny_llama,
+            data=tiny_run.parent.parent / "rows.csv",
+            val_size=0.2,
+            test_size=0.3,
+            precision="fp32",
+            threads=1,
         ),
         rows="test",
     )

@@ -4,7 +4,7 @@ import os
 import resource
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from faults import calls_of, failing_at, in_child, killed_at
 from tiny_training import last_weights, result_bytes, step_losses, tiny_settings
+from weitiao.api import session
 from weitiao.api import train as api_train
 from weitiao.errors import MachineError
 from weitiao.run import Run
@@ -25,6 +26,14 @@ from weitiao.training.checkpoint import (
     prune,
     save_checkpoint,
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_measuring() -> Iterator[None]:
+    """How fast the machine is takes a tenth of a second to find out, each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
+        yield
 
 
 def numbers(step: int, count: int = 300) -> dict[str, Tensor]:
@@ -307,7 +316,14 @@ def test_a_run_goes_on_from_the_last_checkpoint_that_can_end_in_the_same_bits(
     for step in harmed:
         _flipped(run.checkpoints / f"{step:06d}" / "weights.safetensors")
     told: list[tuple[str, dict[str, object]]] = []
-    api_train.resume(run.folder, lambda kind, facts: told.append((kind, facts)))
+    left: list[str] = []
+
+    def listen(kind: str, facts: dict[str, object]) -> None:
+        told.append((kind, facts))
+        left.extend(names(run.checkpoints) if kind == "resume" else [])
+
+    api_train.resume(run.folder, listen)
+    assert [name for name in left if int(name) > goes_on_from] == []  # they will be made again
     said = [str(facts["message"]) for kind, facts in told if kind == "warning"]
     assert all(any(f"{step:06d}" in message for message in said) for step in harmed)
     assert [facts["step"] for kind, facts in told if kind == "resume"] == [goes_on_from]

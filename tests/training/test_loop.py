@@ -138,6 +138,16 @@ def test_dropout_follows_from_the_step_and_leaves_global_randomness_alone(tiny_l
     assert losses[0][0] != without[0] != other_seed[0] != losses[0][0]
 
 
+def test_each_step_drops_something_else(tiny_llama: Path) -> None:
+    """The same rows again and again, nothing learned: only the masks differ."""
+    model, masters = learner(tiny_llama, Lora(4, 8.0, dropout=0.5))
+    losses = [step.loss for step in train(model, random_rows(4), masters, pace(5, peak=0.0), Place())]
+    assert np.std(losses) > 1e-3
+    model, masters = learner(tiny_llama, Lora(4, 8.0))
+    losses = [step.loss for step in train(model, random_rows(4), masters, pace(5, peak=0.0), Place())]
+    assert np.std(losses) < 1e-5
+
+
 def test_the_model_is_in_training_mode_again_after_the_caller_has_evaluated(tiny_llama: Path) -> None:
     rows = random_rows(8)
     found = []

@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,12 +8,22 @@ import pytest
 import torch
 
 from tiny_training import last_weights, step_losses, tiny_settings
+from weitiao.api import session
 from weitiao.api import train as api_train
 from weitiao.api.plan import plan
 from weitiao.errors import MachineError
 from weitiao.run import Run, read_events
 from weitiao.training import machine
 from weitiao.training.plan import Load, estimate, measure_flops, memory_bytes, seconds
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_measuring() -> Iterator[None]:
+    """How fast the machine is takes a tenth of a second to find out, each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
+        yield
+
 
 LOAD = Load(
     parameters=135_000_000,

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from weitiao.api.session import context_of, model_config
+from weitiao.api.preparation import context_of, model_config
 from weitiao.api.task_file import TrainedTask, read_task
 from weitiao.codec import Codec, open_codec
 from weitiao.example import Task

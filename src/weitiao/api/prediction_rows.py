@@ -88,8 +88,13 @@ def form_of(path: Path) -> Form:
 
 
 def _csv_line(cells: Sequence[str]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow([_harmless(cell) for cell in cells])
+    line = io.StringIO(newline="")
+    harmless = [_harmless(cell) for cell in cells]
+    # The writer itself quotes a line feed and not a carriage return, which readers take for the end of a row too.
+    if any("\r" in cell for cell in harmless):
+        csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(harmless)
+    else:
+        csv.writer(line, lineterminator="\n").writerow(harmless)
     return line.getvalue().encode("utf-8", "backslashreplace")
 
 

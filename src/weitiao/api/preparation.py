@@ -6,20 +6,24 @@ Separate because ``check``, ``plan`` and ``train`` must see the same rows; what 
 from __future__ import annotations
 
 import heapq
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from weitiao.codec import Codec, Encoding
 from weitiao.data.dataset import Dataset, Hints, open_dataset
 from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
-from weitiao.data.partition import Partition, Sources, assigned, partition
+from weitiao.data.partition import SPLITS, Partition, Sources, assigned, partition
 from weitiao.data.samples import SAMPLES, fetch
 from weitiao.errors import DataError, ModelError, SettingsError
 from weitiao.example import Category, Example, Reply, Task, content_key
 from weitiao.lineage import digest_json
+from weitiao.models.source import ModelSource
 from weitiao.objectives.causal import Encoded, Learn, encode
 from weitiao.objectives.row import Row
 from weitiao.settings import Settings
@@ -28,6 +32,7 @@ from weitiao.words import t
 
 MOST_ITEMS = 5000  # of a split that is scored; an interval is about one point wide there
 _CHUNK = 1024  # examples that are tokenized at a time, on all cores
+_LENGTHS = 100_000
 _SHOWN = 8  # rows kept for the mask proof
 _TEMPLATE_FAULTS = ("no_end", "double_bos")
 
@@ -85,13 +90,31 @@ class Prepared:
     train_tokens: int = 0
     train_asked: int = 0  # positions with a target
     longest: int = 0  # tokens, over all splits
-    lengths: list[int] = field(default_factory=list)  # of the first hundred thousand rows
+    counts: dict[str, Counter[str]] = field(default_factory=lambda: {split: Counter() for split in SPLITS})
+    lengths: list[int] = field(default_factory=list)  # tokens of the first hundred thousand rows
     control_tokens: int = 0  # written out in the users' texts, and read as plain text
+    control_tokens_in: str = ""  # the source of the first row that has some
     shown: list[Shown] = field(default_factory=list)
+
+
+def model_config(source: ModelSource) -> dict[str, Any]:
+    """The text part of the model's configuration."""
+    config: dict[str, Any] = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
+    return {**config, **config.get("text_config", {})}
+
+
+def context_of(config: dict[str, Any]) -> int:
+    """The model's longest input in tokens; 2,048 where its configuration does not say."""
+    return int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
 
 
 def open_sources(settings: Settings) -> Opened:
     """Open and divide the data that ``settings`` names."""
+    return divide(open_given(settings), settings)
+
+
+def open_given(settings: Settings) -> Sources:
+    """Open the data that ``settings`` names, and find out what they are."""
     hints = Hints(
         format=settings.format,
         kind=settings.kind,
@@ -105,7 +128,11 @@ def open_sources(settings: Settings) -> Opened:
     same = Hints(format=None, **{name: getattr(hints, name) for name in _COLUMNS}, kind=main.layout.kind)
     dev = open_named(settings.dev, same) if settings.dev else None
     test = open_named(settings.test, same) if settings.test else None
-    sources = Sources(main, dev, test)
+    return Sources(main, dev, test)
+
+
+def divide(sources: Sources, settings: Settings) -> Opened:
+    """Read all rows once, and give each its split."""
     divided = partition(
         sources, settings.val_size, settings.test_size, settings.seed, settings.question, settings.max_samples
     )
@@ -140,13 +167,28 @@ def prepare(
 ) -> Prepared:
     """Encode every row once, in reading order, and enter each in ``ledger``. Raises when the mask proof fails."""
     prepared = Prepared()
+    encode_rows(prepared, opened, codec, cutoff_len, learn, ledger, writer)
+    prove(prepared, ledger, cutoff_len)
+    return prepared
+
+
+def encode_rows(
+    prepared: Prepared,
+    opened: Opened,
+    codec: Codec,
+    cutoff_len: int,
+    learn: Learn,
+    ledger: Ledger,
+    writer: RowWriter | None = None,
+) -> None:
+    """Fill ``prepared`` and ``ledger``. ModelError, which names the row, where the template fails; both then hold what
+    came before it."""
     kept = {"dev": _Smallest(MOST_ITEMS), "test": _Smallest(MOST_ITEMS)}
     with ExitStack() as stack:
         if writer is not None:
             stack.enter_context(writer)
-        for chunk in _chunks(_with_reasons(opened, ledger), _CHUNK):
-            examples = [example for example, _ in chunk]
-            results = encode(examples, opened.task, codec, cutoff_len, learn)
+        for chunk in _chunks(usable_rows(opened, ledger), _CHUNK):
+            results = _encoded([example for example, _ in chunk], opened.task, codec, cutoff_len, learn)
             for (example, split), result in zip(chunk, results, strict=True):
                 if isinstance(result, Dropped):
                     ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, split))
@@ -158,16 +200,32 @@ def prepare(
                 else:
                     kept[split].add(content_key(example), Item(example, result.row))
     prepared.dev, prepared.test = kept["dev"].items(), kept["test"].items()
-    _prove(prepared, ledger, codec, cutoff_len)
-    return prepared
+
+
+def _encoded(
+    examples: Sequence[Example], task: Task, codec: Codec, cutoff_len: int, learn: Learn
+) -> Sequence[Encoded | Dropped]:
+    try:
+        return encode(examples, task, codec, cutoff_len, learn)
+    except ModelError:
+        for example in examples:  # again one by one, to name the row
+            try:
+                encode([example], task, codec, cutoff_len, learn)
+            except ModelError as error:
+                raise ModelError(f"{example.source}: {error.problem}", error.hint) from error
+        raise
 
 
 def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, result: Encoded) -> None:
     length = len(result.encoding.tokens)
-    prepared.control_tokens += result.encoding.control_tokens
+    if result.encoding.control_tokens:
+        prepared.control_tokens += result.encoding.control_tokens
+        prepared.control_tokens_in = prepared.control_tokens_in or example.source
     prepared.longest = max(prepared.longest, length)
-    if len(prepared.lengths) < 100_000:
+    if len(prepared.lengths) < _LENGTHS:
         prepared.lengths.append(length)
+    category = example.label.name if isinstance(example.label, Category) else ""
+    prepared.counts[split][category] += 1
     if split == "train":
         prepared.train_rows += 1
         prepared.train_tokens += length
@@ -178,7 +236,7 @@ def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, res
     ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, split))  # type: ignore[arg-type]
 
 
-def _with_reasons(opened: Opened, ledger: Ledger) -> Iterator[tuple[Example, str]]:
+def usable_rows(opened: Opened, ledger: Ledger) -> Iterator[tuple[Example, str]]:
     """The examples that have a split and an answer; all others go into the ledger with their reason."""
     for number, (item, split) in enumerate(assigned(opened.sources, opened.partition)):
         if isinstance(item, Dropped):
@@ -186,7 +244,7 @@ def _with_reasons(opened: Opened, ledger: Ledger) -> Iterator[tuple[Example, str
         elif not split:
             reason, detail = opened.partition.dropped[number]
             ledger.add(Entry(item.source, "dropped", reason, detail, item.id))
-        elif opened.task.kind == "continue" or isinstance(item.label, Category | Reply):
+        elif opened.task.kind in ("continue", "mark") or isinstance(item.label, Category | Reply):
             yield item, split
         else:
             detail = t("several categories at once cannot be trained by a causal model yet")
@@ -199,7 +257,7 @@ def _chunks(examples: Iterable[tuple[Example, str]], size: int) -> Iterator[Sequ
         yield chunk
 
 
-def _prove(prepared: Prepared, ledger: Ledger, codec: Codec, cutoff_len: int) -> None:
+def prove(prepared: Prepared, ledger: Ledger, cutoff_len: int) -> None:
     """Refuse to train on rows that teach nothing, or that a template has spoilt."""
     counts, reasons = ledger.counts(), ledger.reasons()
     spoilt = [entry for entry in ledger.shown() if entry.reason in _TEMPLATE_FAULTS]

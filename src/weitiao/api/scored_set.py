@@ -83,6 +83,8 @@ def task_in(dataset: Dataset, respondent: Respondent) -> Task:
     """What the data ask: the run's own task where the kind is the same, else what is read off all their rows."""
     if respondent.task and respondent.task.kind == dataset.layout.kind:
         return respondent.task
+    if dataset.layout.kind in ("reply", "continue"):
+        return Task(dataset.layout.kind)
     return trainable_task(partition(Sources(dataset), 0.0, 0.0).task)
 
 

@@ -5,7 +5,6 @@ Separate from the training itself so that ``plan`` can build one and say what it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -14,7 +13,16 @@ from typing import Any
 
 import torch
 
-from weitiao.api.preparation import Item, Opened, Prepared, open_sources, prepare, trainable_task
+from weitiao.api.preparation import (
+    Item,
+    Opened,
+    Prepared,
+    context_of,
+    model_config,
+    open_sources,
+    prepare,
+    trainable_task,
+)
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Ledger
 from weitiao.example import Task
@@ -71,17 +79,6 @@ class Session:
     def cutoff_len(self) -> int:
         """The most tokens of a row."""
         return _decided(self.settings.cutoff_len)
-
-
-def model_config(source: ModelSource) -> dict[str, Any]:
-    """The text part of the model's configuration."""
-    config: dict[str, Any] = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
-    return {**config, **config.get("text_config", {})}
-
-
-def context_of(config: dict[str, Any]) -> int:
-    """The model's longest input in tokens; 2,048 where its configuration does not say."""
-    return int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
 
 
 def build(settings: Settings, work: Path, ledger_path: Path | None, listen: Listener) -> Session:

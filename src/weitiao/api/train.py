@@ -100,7 +100,8 @@ def _new_folder(settings: Settings) -> Path:
 def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> Run:
     started = time.monotonic()
     run.work.mkdir(parents=True, exist_ok=True)
-    session = build(settings, run.work, run.ledger, listen)
+    begun = run.lineage.is_file()  # its ledger is written, and stays as it is where resuming is refused
+    session = build(settings, run.work, None if begun else run.ledger, listen)
     lineage = lineage_of(session)
     checkpoint = _settle(run, session, lineage, listen)
     machine.check_disk(run.folder, _disk_needed(session) - _bytes_in(run.checkpoints))
@@ -112,6 +113,8 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> R
 
     try:
         tell("plan", **asdict(session.planned), steps=session.pace.rate.steps)
+        if len(session.dev) == 1:
+            tell("warning", message=t("one dev row is too few to choose by: the last checkpoint is taken"))
         before = _answers_before(run, session, stop, listen)
         best = _train(run, session, checkpoint, stop, tell)
         after = _finish(run, session, best, stop, listen)
@@ -256,9 +259,9 @@ def _facts(step: Step) -> dict[str, Any]:
 
 
 def _evaluate(session: Session, step: Step, best: Best, tell: Callable[..., None]) -> Best:
-    """Score the dev split. Without dev items the newest checkpoint is the best."""
+    """Score the dev split. Where that holds no two items, of which no score can be had, the newest is the best."""
     number = step.place.step
-    if not session.dev:
+    if len(session.dev) < 2:
         return Best(number, None, 0)
     items = [(item.example, item.row) for item in session.dev]
     answers = ask(session.model, items, session.task, session.codec, session.cutoff_len)

@@ -35,6 +35,9 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "samples": Command("weitiao.cli.samples", lambda: t("starter models and data sets: list them, or fetch one")),
+    "check": Command(
+        "weitiao.cli.check", lambda: t("what your data are, and what would be learned of them"), takes_settings=True
+    ),
     "plan": Command(
         "weitiao.cli.plan", lambda: t("memory and time of a run, before its first step"), takes_settings=True
     ),

@@ -63,7 +63,9 @@ def command(arguments: list[str]) -> None:
     from weitiao.api.sampling import make_sampling
 
     settings = parsed.settings
-    lengths: dict[str, float | str | None] = {name: getattr(settings, name) for name in ("max_new_tokens", "seed") if name in parsed.given}
+    lengths: dict[str, float | str | None] = {
+        name: getattr(settings, name) for name in ("max_new_tokens", "seed") if name in parsed.given
+    }
     sampling = make_sampling({**{name: own[name] for name in _SAMPLING if name in own}, **lengths})
     respondent = find_respondent(settings)
     said = open_conversation(respondent, own.get("system", ""), "raw" in own)

@@ -98,7 +98,7 @@ def _show(found: Evaluation) -> None:
         shown = score_text(measure(name), found.scores[name].json())
         if shown:
             rows.append([measure(name).title, shown.value, shown.interval, shown.count])
-    out.table([t("measure"), t("value"), t("95 % interval"), "n"], rows)
+    out.table([t("measure"), t("measured"), t("95 % interval"), "n"], rows)
     for part in found.slices:
         out.show(_slice_line(part.name, part.shortest, part.longest))
         for name in names[:2]:

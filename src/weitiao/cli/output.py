@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -41,6 +41,11 @@ class Output:
         """Data for people, on stdout; nothing with ``--json``."""
         if not self.json:
             _write(sys.stdout, _lines(text))
+
+    def show_styled(self, pieces: Iterable[tuple[str, str]]) -> None:
+        """One line for people, of texts each with its style of ANSI (``1;32``, or ``""`` for none)."""
+        if not self.json:
+            _write(sys.stdout, "".join(styled(visible(text), sys.stdout, style) for text, style in pieces))
 
     def say(self, text: str) -> None:
         """Talk: what is going on, on stderr."""
@@ -97,8 +102,17 @@ def terminal_columns() -> int:
 
 def bold(text: str, stream: TextIO, colour: str = "") -> str:
     """``text`` in bold (and a colour of ANSI, like ``31``) where ``stream`` is a terminal that wants it."""
-    plain = not stream.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return text if plain else f"\x1b[1{';' if colour else ''}{colour}m{text}\x1b[0m"
+    return styled(text, stream, f"1;{colour}" if colour else "1")
+
+
+def styled(text: str, stream: TextIO, style: str) -> str:
+    """``text`` in a style of ANSI, like ``1;32``, where ``stream`` is a terminal that wants it."""
+    return f"\x1b[{style}m{text}\x1b[0m" if style and text and has_styles(stream) else text
+
+
+def has_styles(stream: TextIO) -> bool:
+    """Whether ``stream`` is a terminal that shows bold and colours, and the user wants them."""
+    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def _told_once(out: Output) -> Progress:

@@ -44,12 +44,12 @@ def command(
         output().say(t("begin one with: weitiao train --model smollm2-135m-instruct --data FILE"))
         return
     rows = [_row(head, run) for branch in family(found) for head, run in _lines(branch, "", "")]
-    output().table([t("run"), t("state"), t("kind"), t("method"), t("score"), t("model")], rows)
+    output().table([t("run"), t("state"), t("task"), t("method"), t("score"), t("model")], rows)
     for run in found:
         if run.state == "stopped":
             output().say(t("{name} can go on: weitiao train {folder}", name=run.name, folder=run.folder))
         if run.state == "broken":
-            output().say(t("{name} is broken: {problem}", name=run.name, problem=run.problem))
+            output().say(t("{name} is damaged: {problem}", name=run.name, problem=run.problem))
 
 
 def _lines(branch: Branch, head: str, below: str) -> Iterator[tuple[str, RunFacts]]:
@@ -73,7 +73,7 @@ def _state(run: RunFacts) -> str:
             return t("running, {step}", step=step)
         case "stopped":
             return t("stopped, {step}", step=step)
-    return t("broken")
+    return t("damaged")
 
 
 def _score(run: RunFacts) -> str:

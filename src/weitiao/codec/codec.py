@@ -18,7 +18,7 @@ from tokenizers import Encoding as RawEncoding
 from tokenizers import Tokenizer
 
 from weitiao.codec.control import MARK, ControlTokens
-from weitiao.codec.files import TokenizerFiles, read_tokenizer
+from weitiao.codec.files import TokenizerFiles, read_template, read_tokenizer
 from weitiao.codec.template import BUILT_IN, Template
 from weitiao.errors import ModelError
 from weitiao.example import Message
@@ -78,7 +78,8 @@ class Codec:
     def encode_prompts(self, conversations: Sequence[Sequence[Message]]) -> list[NDArray[np.int32]]:
         """Each conversation up to the place where a reply begins."""
         rendered = [self._prompt(messages) for messages in conversations]
-        return [self._ids(prompt, raw) for prompt, raw in zip(rendered, self._tokenize(rendered), strict=True)]
+        raws = self._tokenize(rendered)
+        return [np.array(self._ids(*pair), dtype=np.int32) for pair in zip(rendered, raws, strict=True)]
 
     def encode_documents(self, texts: Sequence[str]) -> list[Encoding]:
         """Plain texts as the tokenizer begins them, closed with the end token; all but the first token are learned."""
@@ -95,21 +96,28 @@ class Codec:
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """The text of each token, control tokens included; a character split over tokens stands at the last of them."""
-        pieces, pending = [], list[int]()
+        pieces: list[str] = []
+        before: list[int] = []  # the tokens of the last piece: some decoders drop the space of a text's first token
+        pending: list[int] = []
         for token in tokens:
             pending.append(int(token))
-            text = self.tokenizer.decode(pending, skip_special_tokens=False)
+            text = self._decoded([*before, *pending])[len(self._decoded(before)) :]
             if text.endswith("\ufffd"):
                 pieces.append("")
-                continue
-            pieces.append(text)
-            pending.clear()
+            else:
+                pieces.append(text)
+                before, pending = pending, []
+        if pending:
+            pieces[-1] = self._decoded([*before, *pending])[len(self._decoded(before)) :]
         return pieces
+
+    def _decoded(self, tokens: list[int]) -> str:
+        return self.tokenizer.decode(tokens, skip_special_tokens=False)
 
     def _render_with_replies(self, messages: Sequence[Message], every_reply: bool) -> _Rendered:
         covered = self._covered(messages)
         text = self.template.render(covered)
-        _check_kept(covered, text)
+        _check_kept(messages, covered, text)
         borders: list[int] = []
         for index in range(len(covered) - 1 if not every_reply else 0, len(covered)):
             last = index == len(covered) - 1
@@ -146,8 +154,8 @@ class Codec:
         sources = iter(plain), iter(self.control.encode(aliased) if aliased else [])
         return [next(sources[each.aliased]) for each in rendered]
 
-    def _ids(self, rendered: _Rendered, raw: RawEncoding) -> NDArray[np.int32]:
-        return self.control.ids_of(raw) if rendered.aliased else np.array(raw.ids, dtype=np.int32)
+    def _ids(self, rendered: _Rendered, raw: RawEncoding) -> list[int]:
+        return self.control.ids_of(raw) if rendered.aliased else raw.ids
 
     def _document(self, raw: RawEncoding, control_tokens: int) -> Encoding:
         ids = np.array(raw.ids, dtype=np.int32)
@@ -169,14 +177,13 @@ class Codec:
             # A token that straddles the border belongs to the reply: "▁spam" begins with the template's space.
             first = _first_ending_after(raw, start)
             last = len(ids) if end == len(rendered.text) else _first_ending_after(raw, end)
-            stops = np.flatnonzero(ids[first:last] == (-1 if self.end_id is None else self.end_id))
-            if len(stops):
-                last = first + int(stops[0]) + 1
+            if self.end_id in ids[first:last]:
+                last = ids.index(self.end_id, first) + 1
             else:
                 complete = False
             learned[first:last] = True
-            kept = last if last > first else kept
-        return Encoding(ids[:kept], learned[:kept], complete, rendered.control_tokens)
+            kept = last
+        return Encoding(np.array(ids[:kept], dtype=np.int32), learned[:kept], complete, rendered.control_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +202,15 @@ def _first_ending_after(raw: RawEncoding, place: int) -> int:
     return next((number for number, (_, end) in enumerate(raw.offsets) if end > place), len(raw))
 
 
-def _check_kept(covered: Sequence[Message], text: str) -> None:
+def _check_kept(messages: Sequence[Message], covered: Sequence[Message], text: str) -> None:
     """Templates may rewrite earlier turns, never the system prompt, the last question or the reply."""
-    for message in (*covered[:1], *covered[-2:]):
-        content = message.content.strip()
+    for index in (0, -2, -1):
+        content = covered[max(index, -len(covered))].content.strip()
         if content in text or "".join(content.split()) in "".join(text.split()):
             continue
+        lost = messages[max(index, -len(covered))]
         raise ModelError(
-            t("the chat template loses the text of a {role} message: {text}", role=message.role, text=content[:80]),
+            t("the chat template loses the text of a {role} message: {text}", role=lost.role, text=lost.content[:80]),
             t("pass --template FILE, or one of {names}", names=", ".join(BUILT_IN)),
         )
 
@@ -238,7 +246,7 @@ def _template_source(files: TokenizerFiles, template: str | None) -> tuple[str, 
                 t("there is no template {name}", name=template),
                 t("pass a .jinja file or one of {names}", names=", ".join(BUILT_IN)),
             )
-        return template, path.read_text(encoding="utf-8")
+        return template, read_template(path)
     if files.chat_template:
         return "model", files.chat_template
     return _template_source(files, "plain")

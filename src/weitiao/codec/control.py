@@ -13,8 +13,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer
 from tokenizers import Encoding as RawEncoding
 
@@ -65,12 +63,9 @@ class ControlTokens:
         """Tokens of aliased texts, or of texts that come from people alone; see :meth:`ids_of`."""
         return self._blind.encode_batch(list(texts), add_special_tokens=add_special_tokens)
 
-    def ids_of(self, raw: RawEncoding) -> NDArray[np.int32]:
-        """The token ids of what :meth:`encode` gave."""
-        ids = np.array(raw.ids, dtype=np.int32)
-        for alias in np.flatnonzero(ids >= self._first_alias):
-            ids[alias] = self._control_of[int(ids[alias])]
-        return ids
+    def ids_of(self, raw: RawEncoding) -> list[int]:
+        """The token ids of what :meth:`encode` gave for an aliased text."""
+        return [self._control_of.get(number, number) for number in raw.ids]
 
     def _meant(self, found: re.Match[str]) -> str:
         if found[1] is None:
@@ -108,7 +103,3 @@ class ControlTokens:
         names = {alias: name for name, alias in self._aliases.items()}
         known = self._blind.get_added_tokens_decoder()
         return {number: self.ids[names[token.content]] for number, token in known.items() if token.content in names}
-
-    @cached_property
-    def _first_alias(self) -> int:
-        return min(self._control_of, default=np.iinfo(np.int32).max)

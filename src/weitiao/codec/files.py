@@ -12,6 +12,8 @@ from tokenizers import Tokenizer
 from weitiao.errors import ModelError
 from weitiao.words import t
 
+_TEMPLATE_LIMIT = 1024 * 1024  # bytes
+
 
 @dataclass(frozen=True)
 class TokenizerFiles:
@@ -59,6 +61,22 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
     )
 
 
+def read_template(path: Path) -> str:
+    """The chat template in ``path``. Raises ModelError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_TEMPLATE_LIMIT + 1)
+        if len(raw) <= _TEMPLATE_LIMIT:
+            return raw.decode("utf-8")
+        reason = t("it is larger than {limit} bytes", limit=_TEMPLATE_LIMIT)
+    except UnicodeDecodeError as error:
+        reason = t("byte {place} is not UTF-8", place=error.start + 1)
+    raise ModelError(
+        t("the chat template {path} cannot be read: {reason}", path=path, reason=reason),
+        t("repair the model's chat template, or pass --template FILE"),
+    )
+
+
 def _special_variables(folder: Path, config: dict[str, Any]) -> dict[str, str]:
     named = {**_read_object(folder / "special_tokens_map.json"), **config}
     variables = {}
@@ -74,7 +92,7 @@ def _special_variables(folder: Path, config: dict[str, Any]) -> dict[str, str]:
 def _chat_template(folder: Path, config: dict[str, Any]) -> str | None:
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.read_text(encoding="utf-8")
+        return read_template(file)
     value = config.get("chat_template")
     if isinstance(value, list):
         named = {entry.get("name"): entry.get("template") for entry in value if isinstance(entry, dict)}

@@ -18,13 +18,14 @@ from weitiao.words import t
 SOURCE_LIMIT = 64 * 1024  # characters of a template; the longest ones in use have about 30,000
 _REASON_CHARACTERS = 300
 
-# A base model brings no template. The ChatML one is for models whose tokenizer has its tokens.
+# A base model brings no template. A reply begins on a line of its own: behind a space, its first token would hold the
+# space in training and not in answering. The ChatML one is for models whose tokenizer has its tokens.
 BUILT_IN = {
     "plain": (
         "{% for message in messages %}{% if message.role == 'system' %}{{ message.content }}\n\n"
-        "{% elif message.role == 'assistant' %}Assistant: {{ message.content }}{{ eos_token }}\n"
-        "{% else %}User: {{ message.content }}\n{% endif %}{% endfor %}"
-        "{% if add_generation_prompt %}Assistant: {% endif %}"
+        "{% elif message.role == 'assistant' %}Assistant:\n{{ message.content }}{{ eos_token }}\n"
+        "{% else %}User:\n{{ message.content }}\n{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}Assistant:\n{% endif %}"
     ),
     "chatml": (
         "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"

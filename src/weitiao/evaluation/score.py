@@ -131,7 +131,7 @@ def _asked_log_probabilities(
         rests = [without_prefix(row, shared) for row in rows]
         for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
             batch = after(padded([rests[index] for index in group]), shared)
-            logits, targets = asked_logits(model, batch, prefix.cache(len(group)) if prefix else None)
+            logits, targets = asked_logits(model, batch, prefix.cache(len(group)) if prefix else None, wide_head=True)
             logs = torch.log_softmax(logits.float(), dim=-1)
             if targets_only:
                 logs = logs.gather(1, targets[:, None])[:, 0]

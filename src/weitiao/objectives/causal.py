@@ -5,7 +5,7 @@ It serves plain texts, replies and categories alike: they differ only in which t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +19,10 @@ from weitiao.objectives.row import IGNORE, Row
 from weitiao.words import t
 
 Learn = Literal["replies", "last_reply"]
-_ATTEMPTS = 8  # shortening a text by characters only estimates tokens
+_ATTEMPTS = 12  # to find how many characters fit; tokens can only be estimated from them
+_ESTIMATES = 4  # of them; then the rest is halved
+
+_Encode = Callable[[tuple[Message, ...]], Encoding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,20 @@ def encode(
     """Rows of at most ``cutoff_len`` tokens, in order. A reply is never cut: what does not fit is dropped."""
     if task.kind == "continue":
         return [_document(example, codec, cutoff_len) for example in examples]
-    conversations = [_with_answer(example, task) for example in examples]
+    conversations = [with_answer(example, task) for example in examples]
     encodings = codec.encode_conversations(conversations, learn == "replies")
     results: list[Encoded | Dropped] = []
     for example, messages, encoding in zip(examples, conversations, encodings, strict=True):
         shortened = ""
         if len(encoding.tokens) > cutoff_len:
-            encoding, shortened = _fitted(messages, encoding, codec, cutoff_len, learn)
+            asked = len(messages[0].content) - len(example.text) if task.kind == "classify" else 0
+            encoding, shortened = _fitted(
+                messages,
+                encoding,
+                lambda shorter: codec.encode_conversations([shorter], learn == "replies")[0],
+                cutoff_len,
+                asked + 1,
+            )
         results.append(_checked(example, encoding, shortened, codec, cutoff_len))
     return results
 
@@ -55,7 +65,8 @@ def row_of(example: Example, encoding: Encoding) -> Row:
     return Row(example.id, tokens[:-1], targets)
 
 
-def _with_answer(example: Example, task: Task) -> tuple[Message, ...]:
+def with_answer(example: Example, task: Task) -> tuple[Message, ...]:
+    """What the model reads, and then the answer that it is to learn."""
     text = answer(example)
     assert text is not None, "the partition drops examples without an answer"
     return (*conversation(example, task), Message("assistant", text))
@@ -86,32 +97,52 @@ def _document(example: Example, codec: Codec, cutoff_len: int) -> Encoded | Drop
 
 
 def _fitted(
-    messages: tuple[Message, ...], encoding: Encoding, codec: Codec, cutoff_len: int, learn: Learn
+    messages: tuple[Message, ...], encoding: Encoding, encoded: _Encode, limit: int, least: int
 ) -> tuple[Encoding, str]:
-    """Leave out the oldest whole turns, then the end of the longest question, until the conversation fits."""
-    turns = 0
-    while len(encoding.tokens) > cutoff_len and (shorter := _without_oldest_turn(messages)) is not None:
-        turns += len(messages) - len(shorter)
-        messages = shorter
-        encoding = codec.encode_conversations([messages], learn == "replies")[0]
-    characters = 0
-    for _ in range(_ATTEMPTS):
-        excess = len(encoding.tokens) - cutoff_len
-        longest = max(range(len(messages) - 1), key=lambda index: len(messages[index].content), default=None)
-        if excess <= 0 or longest is None or not messages[longest].content:
-            break
-        content = messages[longest].content
-        spent = max(len(content) * excess // max(len(encoding.tokens), 1), excess)
-        kept = content[: max(len(content) - spent, 0)]
-        characters += len(content) - len(kept)
-        messages = (*messages[:longest], Message(messages[longest].role, kept), *messages[longest + 1 :])
-        encoding = codec.encode_conversations([messages], learn == "replies")[0]
+    """Leave out the oldest whole turns, then the end of the longest question, until the conversation fits.
+
+    ``least`` characters of it stay; what does not fit then is given back too long.
+    """
+    kept = messages
+    while len(encoding.tokens) > limit and (fewer := _without_oldest_turn(kept)) is not None:
+        kept, encoding = fewer, encoded(fewer)
+    turns, characters = len(messages) - len(kept), 0
+    if len(encoding.tokens) > limit:
+        encoding, characters = _with_shorter_question(kept, encoding, encoded, limit, least)
     parts = []
     if turns:
         parts.append(t("the oldest {count} turns are left out", count=turns))
     if characters:
         parts.append(t("the last {count} characters of the question are left out", count=characters))
     return encoding, ", ".join(parts)
+
+
+def _with_shorter_question(
+    messages: tuple[Message, ...], whole: Encoding, encoded: _Encode, limit: int, least: int
+) -> tuple[Encoding, int]:
+    """As much of the longest question as fits, or nearly, and how many characters that leaves out."""
+    questions = [index for index, message in enumerate(messages[:-1]) if message.role not in ("system", "assistant")]
+    index = max(questions, key=lambda index: len(messages[index].content), default=None)
+    if index is None or len(messages[index].content) <= least:
+        return whole, 0
+    role, content = messages[index].role, messages[index].content
+
+    def cut(length: int) -> Encoding:
+        return encoded((*messages[:index], Message(role, content[:length]), *messages[index + 1 :]))
+
+    best, fits, beyond, tokens_beyond = cut(least), least, len(content), len(whole.tokens)
+    for attempt in range(_ATTEMPTS):
+        room = limit - len(best.tokens)
+        if room <= limit // 50 or beyond - fits <= 1:
+            break
+        share = room / (tokens_beyond - len(best.tokens)) if attempt < _ESTIMATES else 0.5
+        length = min(max(fits + int((beyond - fits) * share), fits + 1), beyond - 1)
+        tried = cut(length)
+        if len(tried.tokens) <= limit:
+            best, fits = tried, length
+        else:
+            beyond, tokens_beyond = length, len(tried.tokens)
+    return best, len(content) - fits
 
 
 def _without_oldest_turn(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:

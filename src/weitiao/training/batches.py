@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from weitiao.objectives.row import IGNORE, Row
 from weitiao.training.chance import generator
 
-_PASS_PRICE = 128  # tokens that a forward pass costs beyond its own: reading the weights, and Python; docs/log.md
+_PASS_PRICE = 64  # tokens that a forward pass costs beyond its own: reading the weights, and Python; docs/log.md
 
 
 @dataclass(frozen=True, slots=True)

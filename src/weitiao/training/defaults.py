@@ -12,7 +12,6 @@ from typing import Any
 
 from weitiao.example import Kind
 from weitiao.settings import Settings
-from weitiao.training.loop import total_steps
 from weitiao.words import t
 
 _CONTEXT_USED = 2048  # tokens; longer rows are rare in tuning data and cost memory by their square
@@ -49,6 +48,8 @@ def context_limit(settings: Settings, context: int) -> int:
 
 def derive(settings: Settings, facts: Facts) -> Derived:
     """Fill every open setting."""
+    from weitiao.training.loop import total_steps  # inside: the loop needs torch, and context_limit must not
+
     values: dict[str, Any] = {}
     reasons: dict[str, str] = {}
 

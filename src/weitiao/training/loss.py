@@ -24,15 +24,18 @@ def loss_sum(model: Model, batch: Batch, past: Cache | None = None) -> tuple[Ten
     return nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), len(targets)
 
 
-def asked_logits(model: Model, batch: Batch, past: Cache | None = None) -> tuple[Tensor, Tensor]:
+def asked_logits(
+    model: Model, batch: Batch, past: Cache | None = None, wide_head: bool = False
+) -> tuple[Tensor, Tensor]:
     """Logits [asked, vocabulary] and targets [asked], in reading order over the batch.
 
-    ``past`` holds what stands before every row of the batch; the batch's positions count from there.
+    ``past`` holds what stands before every row of the batch; the batch's positions count from there. ``wide_head``
+    multiplies the head in float32: a bfloat16 logit near 20 is rounded to eighths, which makes ties of close answers.
     """
     device = next(model.parameters()).device
     targets = torch.from_numpy(batch.targets).to(device).flatten()
     asked = torch.nonzero(targets != IGNORE).flatten()
-    with _head_reads_only(head(model), asked):
+    with _head_reads_only(head(model), asked, wide_head):
         output = model(
             input_ids=torch.from_numpy(batch.tokens).to(device),
             position_ids=torch.from_numpy(batch.positions).to(device),
@@ -44,13 +47,22 @@ def asked_logits(model: Model, batch: Batch, past: Cache | None = None) -> tuple
 
 
 @contextmanager
-def _head_reads_only(module: nn.Module, positions: Tensor) -> Iterator[None]:
+def _head_reads_only(module: nn.Module, positions: Tensor, wide: bool) -> Iterator[None]:
     def select(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
         hidden = inputs[0]  # [rows, length, width]
         return (hidden.flatten(0, 1)[positions].unsqueeze(0),)
 
-    handle = module.register_forward_pre_hook(select)
+    def widen(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not isinstance(module, nn.Linear) or output.dtype == torch.float32:
+            return output
+        bias = None if module.bias is None else module.bias.float()
+        return nn.functional.linear(inputs[0].float(), module.weight.float(), bias)
+
+    handles = [module.register_forward_pre_hook(select)]
+    if wide:
+        handles.append(module.register_forward_hook(widen))
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
