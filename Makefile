@@ -41,6 +41,8 @@ fix: setup
 
 docs: setup  ## the generated reference pages
 	$(BIN)/python -m weitiao.settings docs/reference
+	$(BIN)/python -m weitiao.cli.reference docs/reference
+	$(BIN)/python tests/documents.py
 
 bench: setup  ## speed of each part on this machine
 	$(BIN)/python benchmarks/run.py

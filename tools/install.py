@@ -39,7 +39,8 @@ def install_cpu_torch() -> None:
     """uv knows where torch's own CPU builds are."""
     pip("install", "--quiet", "uv")
     version = next(line for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
-    run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable, "--torch-backend=cpu", version)
+    uv_pip = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable)
+    run(*uv_pip, "--torch-backend=cpu", version)
 
 
 def pip(*arguments: str) -> None:

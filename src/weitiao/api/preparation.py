@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -123,9 +123,11 @@ def open_given(settings: Settings) -> Sources:
         prompt_column=settings.prompt_column,
         reply_column=settings.reply_column,
         question=settings.question,
+        header=settings.header,
+        documents=settings.documents,
     )
     main = open_named(settings.data, hints)
-    same = Hints(format=None, **{name: getattr(hints, name) for name in _COLUMNS}, kind=main.layout.kind)
+    same = replace(hints, format=None, kind=main.layout.kind)
     dev = open_named(settings.dev, same) if settings.dev else None
     test = open_named(settings.test, same) if settings.test else None
     return Sources(main, dev, test)
@@ -137,9 +139,6 @@ def divide(sources: Sources, settings: Settings) -> Opened:
         sources, settings.val_size, settings.test_size, settings.seed, settings.question, settings.max_samples
     )
     return Opened(sources, divided)
-
-
-_COLUMNS = ("text_column", "label_column", "prompt_column", "reply_column", "question")
 
 
 def open_named(name: str, hints: Hints) -> Dataset:

@@ -109,7 +109,8 @@ def _with_columns(own: _Columns, settings: Settings, kind: Kind | None, needs_re
 
 def _hints(columns: _Columns, settings: Settings, kind: Kind | None, needs_reply: bool) -> Hints:
     text, label, prompt, reply = (columns[name] for name in _COLUMNS)
-    return Hints(settings.format, kind, text, label, prompt, reply, settings.question, needs_reply=needs_reply)
+    asked = (settings.question, settings.header, settings.documents)
+    return Hints(settings.format, kind, text, label, prompt, reply, *asked, needs_reply=needs_reply)
 
 
 def _named(settings: Settings) -> _Columns:

@@ -31,26 +31,23 @@ class Command:
     module: str
     summary: Callable[[], str]
     takes_settings: bool = False
+    word: str = "[FILE.yaml]"  # what a command that takes settings takes beside them
 
 
 COMMANDS: dict[str, Command] = {
     "samples": Command("weitiao.cli.samples", lambda: t("starter models and data sets: list them, or fetch one")),
     "check": Command(
-        "weitiao.cli.check", lambda: t("what your data are, and what would be learned of them"), takes_settings=True
+        "weitiao.cli.check", lambda: t("what your data are, and what would be learned of them"), True, "DATA"
     ),
-    "plan": Command(
-        "weitiao.cli.plan", lambda: t("memory and time of a run, before its first step"), takes_settings=True
-    ),
+    "plan": Command("weitiao.cli.plan", lambda: t("memory and time of a run, before its first step"), True),
     "train": Command(
-        "weitiao.cli.train", lambda: t("tune a model on your data, or go on with a run"), takes_settings=True
+        "weitiao.cli.train", lambda: t("tune a model on your data, or go on with a run"), True, "[FILE.yaml|RUN]"
     ),
-    "evaluate": Command(
-        "weitiao.cli.evaluate", lambda: t("score a run or a model, with intervals"), takes_settings=True
-    ),
+    "evaluate": Command("weitiao.cli.evaluate", lambda: t("score a run or a model, with intervals"), True, "RUN|MODEL"),
     "predict": Command(
-        "weitiao.cli.predict", lambda: t("labels or replies for every row of a file"), takes_settings=True
+        "weitiao.cli.predict", lambda: t("labels or replies for every row of a file"), True, "RUN|MODEL"
     ),
-    "chat": Command("weitiao.cli.chat", lambda: t("talk to a run or a model in the terminal"), takes_settings=True),
+    "chat": Command("weitiao.cli.chat", lambda: t("talk to a run or a model in the terminal"), True, "RUN|MODEL"),
     "runs": Command("weitiao.cli.runs", lambda: t("the runs in a folder, and which came from which")),
 }
 
@@ -121,7 +118,7 @@ def _run_command(name: str, arguments: list[str], common: _Common) -> int:
     if "--help" in before_dashes or "-h" in before_dashes:
         from weitiao.cli.help_text import command_help
 
-        Output().show(command_help(name, module.describe(), module.command, command.takes_settings))
+        Output().show(command_help(name, module, command.word if command.takes_settings else None))
         return 0
     if command.takes_settings:
         # the language is a setting of the run too, and a flag must win over its file

@@ -30,15 +30,19 @@ def overview(summaries: Mapping[str, str]) -> str:
     )
 
 
-def command_help(name: str, description: str, function: Callable[..., object], takes_settings: bool) -> str:
-    """What ``weitiao NAME --help`` shows. ``description`` may have several paragraphs, with lines kept as they are."""
-    lines = [] if takes_settings else _parameters(name, function)
-    usage = t("usage: weitiao {name} [FILE.yaml] [--SETTING VALUE …]", name=name) if takes_settings else lines.pop(0)
-    text = [usage, "", *(line for part in description.split("\n") for line in _paragraph(part)), *lines]
-    if takes_settings:
+def command_help(name: str, module: Any, word: str | None) -> str:
+    """What ``weitiao NAME --help`` shows. ``word`` is what a command takes beside settings; None if it takes none.
+
+    The description may have several paragraphs, with lines kept as they are. ``module.USED`` names the settings that
+    the command reads, where these are not all.
+    """
+    lines = [] if word else _parameters(name, module.command)
+    usage = t("usage: weitiao {name} {word} [--SETTING VALUE …]", name=name, word=word) if word else lines.pop(0)
+    text = [usage, "", *(line for part in module.describe().split("\n") for line in _paragraph(part)), *lines]
+    if word:
         from weitiao.settings.reference import settings_help
 
-        text += ["", settings_help(terminal_columns())]
+        text += ["", settings_help(terminal_columns(), vars(module).get("USED"))]
     return "\n".join([*text, "", t("also:"), *_definitions(_common())])
 
 

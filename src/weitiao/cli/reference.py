@@ -56,8 +56,9 @@ def _help(name: str) -> str:
     """The command's help, without the settings of a run, which have a page of their own."""
     command = COMMANDS[name]
     module = import_module(command.module)
-    text = command_help(name, module.describe(), module.command, command.takes_settings)
-    return text.replace(settings_help(_COLUMNS), t("The settings stand in docs/reference/settings.md."))
+    text = command_help(name, module, command.word if command.takes_settings else None)
+    listed = settings_help(_COLUMNS, vars(module).get("USED"))
+    return text.replace(listed, t("The settings stand in docs/reference/settings.md."))
 
 
 @contextmanager

@@ -26,8 +26,8 @@ def describe() -> str:
     """The help text."""
     return t(
         "Tunes a model on your data, and measures it before and after on test rows that it never learns from. The task "
-        "is read off the data and said; every guess and every default can be overruled by a flag, by name=value or in a "
-        "YAML file. A run folder as the only argument goes on with that run.\n"
+        "is read off the data and said; every guess and every default can be overruled by a flag, by name=value or in "
+        "a YAML file. A run folder as the only argument goes on with that run.\n"
         "\n"
         "  weitiao train --model smollm2-135m-instruct --data sms-spam\n"
         "  weitiao train settings.yaml learning_rate=5e-4\n"

@@ -1,0 +1,1 @@
+"""The user's data: read as they are, divided, checked, every row accounted for."""

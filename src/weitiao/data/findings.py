@@ -119,4 +119,4 @@ def _detail(keys: Keys, reason: str, row: int, other: int) -> str:
         case "no_reply":
             return t("has no reply to learn from")
         case _:
-            return t("not among the rows that max_rows allows")
+            return t("not among the rows that max_samples allows")

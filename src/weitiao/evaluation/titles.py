@@ -62,6 +62,11 @@ def reason_title(reason: str) -> str:
         "malformed": t("cannot be parsed"),
         "unreadable": t("cannot be read"),
         "too_long": t("longer than the model can read"),
+        "shortened": t("shortened to fit the model"),
+        "nothing_to_learn": t("no token of it would be learned"),
+        "no_end": t("the reply never ends with the token that ends a reply"),
+        "double_bos": t("the row begins with two BOS tokens"),
+        "unsupported_label": t("several categories at once"),
     }
     return titles.get(reason, reason)
 

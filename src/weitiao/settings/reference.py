@@ -5,6 +5,7 @@ Separate because both are made from the schema, never by hand; a test compares t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextvars import copy_context
 from pathlib import Path
 
@@ -36,10 +37,13 @@ def write_reference(folder: Path) -> None:
         (folder / name).write_text(settings_reference(language), encoding="utf-8")
 
 
-def settings_help(width: int = 100) -> str:
-    """Every setting as a flag with its description and default, by group, in the current language."""
+def settings_help(width: int = 100, used: Collection[str] | None = None) -> str:
+    """Every setting, or those ``used``, as a flag with its description and default, by group, in the current words."""
     titles, lines = _titles(), []
-    for group, members in _groups().items():
+    for group, every in _groups().items():
+        members = [form for form in every if used is None or form.name in used]
+        if not members:
+            continue
         lines += [f"{titles[group]}:"]
         for form in members:
             default = "" if form.default in (None, "") else t(" Default: {value}.", value=show(form.default))

@@ -93,6 +93,12 @@ class Settings(BaseModel):
     format: Literal["csv", "tsv", "json", "jsonl", "parquet", "text", "conll"] | None = _setting(
         "data", None, "How the file is to be read. Without it, the content decides."
     )
+    header: bool | None = _setting(
+        "data", None, "Whether the first line of a table holds the column names. Without it, the content decides."
+    )
+    documents: Literal["lines", "paragraphs", "file", "fasttext"] | None = _setting(
+        "data", None, "What one text of a plain text file is: a line, a paragraph, or the whole file."
+    )
     kind: Kind | None = _setting(
         "data",
         None,
