@@ -137,8 +137,11 @@ class Codec:
     def _prompt(self, messages: Sequence[Message]) -> _Rendered:
         return self._aliased(messages, self.template.render(self._covered(messages), add_generation_prompt=True), [])
 
-    def _covered(self, messages: Sequence[Message]) -> list[Message]:
-        return [Message(message.role, self.control.covered(message.content)) for message in messages]
+    def _covered(self, messages: Sequence[Message]) -> Sequence[Message]:
+        contents = [self.control.covered(message.content) for message in messages]
+        if all(content is message.content for content, message in zip(contents, messages, strict=True)):
+            return messages
+        return [Message(message.role, content) for message, content in zip(messages, contents, strict=True)]
 
     def _aliased(self, messages: Sequence[Message], text: str, borders: list[int]) -> _Rendered:
         if MARK not in text:
@@ -204,11 +207,11 @@ def _first_ending_after(raw: RawEncoding, place: int) -> int:
 
 def _check_kept(messages: Sequence[Message], covered: Sequence[Message], text: str) -> None:
     """Templates may rewrite earlier turns, never the system prompt, the last question or the reply."""
-    for index in (0, -2, -1):
-        content = covered[max(index, -len(covered))].content.strip()
+    for index in {0, max(len(covered) - 2, 0), len(covered) - 1}:
+        content = covered[index].content.strip()
         if content in text or "".join(content.split()) in "".join(text.split()):
             continue
-        lost = messages[max(index, -len(covered))]
+        lost = messages[index]
         raise ModelError(
             t("the chat template loses the text of a {role} message: {text}", role=lost.role, text=lost.content[:80]),
             t("pass --template FILE, or one of {names}", names=", ".join(BUILT_IN)),

@@ -184,8 +184,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.budget.text("".join(texts))
 
     def _added(self, parts: list[Any]) -> Any:
-        if all(type(part) is str for part in parts):
-            return self._joined(parts)
+        if set(map(type, parts)) == {str}:
+            self.budget.foresee(sum(map(len, parts)))
+            return self.budget.text("".join(parts))
         value = parts[0]
         for part in parts[1:]:
             value = self.budget.value(value + part)

@@ -62,15 +62,16 @@ class Template:
             self._sandbox.budget = Budget(sum(len(message.content) for message in messages))
             try:
                 # transformers passes the last two names to every template, so templates test them.
-                text: str = self._compiled.render(
-                    messages=turns, add_generation_prompt=add_generation_prompt, tools=None, documents=None
-                )
+                names = {
+                    "messages": turns, "add_generation_prompt": add_generation_prompt, "tools": None, "documents": None
+                }  # fmt: skip
+                context = self._compiled.new_context(names)
+                return self._sandbox.concat(self._compiled.root_render_func(context))
             except Exception as error:
                 raise ModelError(
                     t("the chat template failed: {reason}", reason=_reason(error)),
                     t("check the roles and their order in the data, or pass --template FILE"),
                 ) from error
-        return text
 
 
 def _reason(error: Exception) -> str:

@@ -98,7 +98,7 @@ def _precision(facts: Facts) -> tuple[str, str]:
 def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
     billions = facts.parameters / 1e9
     if settings.method == "lora":
-        rate = 1e-3 if billions < 0.5 else 5e-4 if billions < 3 else 2e-4
+        rate = 2e-3 if billions < 0.3 else 1e-3 if billions < 1 else 5e-4 if billions < 3 else 2e-4
         return rate, t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
     rate = 1e-4 if billions < 0.5 else 5e-5 if billions < 3 else 1e-5
     if settings.method == "top_layers":
