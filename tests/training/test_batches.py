@@ -70,7 +70,7 @@ def test_no_other_cut_into_micro_batches_is_cheaper(lengths: list[int], capacity
     """Tokens with padding, and the price of a pass, against every cut of the rows sorted by length."""
 
     def cost(groups: Sequence[Sequence[int]]) -> int:
-        return sum(max(group) * len(group) + batches._PASS_PRICE for group in groups)
+        return sum(max(group) * len(group) + batches.PASS_PRICE for group in groups)
 
     rows = sorted(lengths, reverse=True)
     costs = []

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from weitiao.codec import Codec
 from weitiao.example import Message
+from weitiao.objectives.causal import without_oldest_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,8 @@ def fit(messages: Sequence[Message], codec: Codec, limit: int) -> Fitted:
     """Leave out the oldest questions with their answers until the prompt has at most ``limit`` tokens."""
     kept = tuple(messages)
     prompt = codec.encode_prompts([kept])[0]
-    while len(prompt) > limit and (fewer := _without_oldest(kept)) is not None:
+    while len(prompt) > limit and (fewer := without_oldest_turn(kept)) is not None:
         kept = fewer
         prompt = codec.encode_prompts([kept])[0]
     return Fitted(kept, prompt, len(messages) - len(kept))
 
-
-def _without_oldest(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
-    """Without the first question and what follows it up to the next; None when there is no next. System turns stay."""
-    head = tuple(message for message in messages[:1] if message.role == "system")
-    turns = messages[len(head) :]
-    later = [index for index, message in enumerate(turns) if message.role == "user" and index > 0]
-    return head + turns[later[0] :] if later else None

@@ -23,13 +23,14 @@ from weitiao.api.preparation import (
     prepare,
     trainable_task,
 )
+from weitiao.api.workload import workload
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Ledger
 from weitiao.example import Task
 from weitiao.lineage import Lineage, code_version, digest_file, digest_json
 from weitiao.methods import Full, Lora, Method, TopLayers, trained
 from weitiao.methods import prepare as prepare_model
-from weitiao.models.anatomy import Model, parameter_count
+from weitiao.models.anatomy import Model
 from weitiao.models.files import weight_files
 from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
@@ -40,7 +41,7 @@ from weitiao.training.chance import seed_for
 from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
 from weitiao.training.loop import Pace, total_steps
 from weitiao.training.optimizer import Masters, Rate
-from weitiao.training.plan import Estimate, Load, estimate, measure_flops
+from weitiao.training.plan import Estimate, estimate, measure_flops
 from weitiao.training.rows import Rows, RowWriter
 
 Listener = Callable[[str, dict[str, Any]], None]
@@ -119,7 +120,8 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     masters = Masters(trained(model), settings.weight_decay)
     one_precision(model, dtype)
     pace = _pace(settings, prepared.train_rows)
-    work_ahead = _load(config, settings, model, masters, pace, prepared)
+    rows = Rows(work / "rows")
+    work_ahead = workload(config, settings, model, masters, pace, rows, prepared)
     flops = measure_flops(work_ahead.width, work_ahead.hidden, dtype)
     return Session(
         settings=settings,
@@ -132,7 +134,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
         loaded=loaded,
         model=model,
         masters=masters,
-        rows=Rows(work / "rows"),
+        rows=rows,
         pace=pace,
         planned=estimate(work_ahead, flops),
         dev=prepared.dev[: settings.eval_max_samples],
@@ -167,34 +169,6 @@ def _pace(settings: Settings, train_rows: int) -> Pace:
     rate = Rate(_decided(settings.learning_rate), steps, warmup_steps(settings, steps), settings.lr_scheduler_type)
     capacity = _GPU_CAPACITY if machine.device().type == "cuda" else _CPU_CAPACITY
     return Pace(rows_per_step, rate, settings.max_grad_norm, settings.seed, capacity, bool(settings.packing))
-
-
-def _load(
-    config: dict[str, Any], settings: Settings, model: Model, masters: Masters, pace: Pace, prepared: Prepared
-) -> Load:
-    """What the run has to do, from the rows as they are."""
-    parameters = parameter_count(model)
-    width = int(config.get("hidden_size") or config.get("n_embd") or 1)
-    steps, per_step = pace.rate.steps, pace.rows_per_step
-    mean = prepared.train_tokens / prepared.train_rows
-    pass_tokens = min(max(pace.capacity, prepared.longest), int(per_step * prepared.longest))
-    share = prepared.train_asked / max(prepared.train_tokens, 1)
-    evaluations = 1 + steps // _decided(settings.eval_steps)
-    tokens_of = lambda items: sum(len(item.row.tokens) for item in items[: settings.eval_max_samples])  # noqa: E731
-    return Load(
-        parameters=parameters,
-        trained=sum(weight.numel() for weight in masters.weights.values()),
-        layers=int(config.get("num_hidden_layers") or config.get("n_layer") or 1),
-        width=width,
-        hidden=int(config.get("intermediate_size") or config.get("n_inner") or 4 * width),
-        vocabulary=int(config.get("vocab_size") or 1),
-        bytes_per_weight=2 if settings.precision == "bf16" else 4,
-        tokens_per_pass=pass_tokens,
-        asked_per_pass=int(pass_tokens * share) + 1,
-        train_tokens=int(steps * per_step * mean),
-        scored_tokens=2 * tokens_of(prepared.test) + evaluations * tokens_of(prepared.dev),
-        full_gradient=settings.method == "full",
-    )
 
 
 def _weights_in(source: ModelSource) -> int:

@@ -8,7 +8,6 @@ transformers, vLLM and llama.cpp do; control tokens inside a user's text stay pl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from weitiao.errors import ModelError
 from weitiao.example import Message
 from weitiao.words import t
 
-_CHUNK = 256  # conversations that are tokenized while the next ones are rendered
 _PROBE = (Message("user", "weitiao asks"), Message("assistant", "weitiao answers"))
 
 
@@ -61,19 +59,8 @@ class Codec:
     ) -> list[Encoding]:
         """Each conversation ends with the reply to learn. With ``every_reply`` earlier assistant turns are learned too,
         unless the template rewrites them when more turns follow (as templates do that drop earlier reasoning)."""
-        if len(conversations) <= _CHUNK:
-            rendered = [self._render_with_replies(messages, every_reply) for messages in conversations]
-            return self._masked(rendered, self._tokenize(rendered))
-        encodings: list[Encoding] = []
-        with ThreadPoolExecutor(max_workers=1) as worker:  # tokenizing needs no interpreter, rendering nothing else
-            begun = []
-            for start in range(0, len(conversations), _CHUNK):
-                chunk = conversations[start : start + _CHUNK]
-                rendered = [self._render_with_replies(messages, every_reply) for messages in chunk]
-                begun.append((rendered, worker.submit(self._tokenize, rendered)))
-            for rendered, tokenized in begun:
-                encodings += self._masked(rendered, tokenized.result())
-        return encodings
+        rendered = [self._render_with_replies(messages, every_reply) for messages in conversations]
+        return [self._mask(each, raw) for each, raw in zip(rendered, self._tokenize(rendered), strict=True)]
 
     def encode_prompts(self, conversations: Sequence[Sequence[Message]]) -> list[NDArray[np.int32]]:
         """Each conversation up to the place where a reply begins."""
@@ -167,9 +154,6 @@ class Codec:
         learned = np.ones(len(ids), dtype=np.bool_)
         learned[:1] = False
         return Encoding(ids, learned, complete=True, control_tokens=control_tokens)
-
-    def _masked(self, rendered: Sequence[_Rendered], raws: Sequence[RawEncoding]) -> list[Encoding]:
-        return [self._mask(each, raw) for each, raw in zip(rendered, raws, strict=True)]
 
     def _mask(self, rendered: _Rendered, raw: RawEncoding) -> Encoding:
         ids = self._ids(rendered, raw)

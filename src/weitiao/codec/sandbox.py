@@ -22,6 +22,7 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from weitiao.codec.budget import Budget, check_items, size
+from weitiao.codec.sealed import ANSWERS, SEAL, Sealed, refuse_to_look
 
 _OF_TEXT = frozenset((
     "capitalize", "count", "endswith", "find", "index", "isalnum", "isalpha", "isascii", "isdecimal", "isdigit",
@@ -52,7 +53,10 @@ _WIDEST_INDENT = 16
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """``budget`` must be a new one before each rendering. Not for several threads at once."""
+    """``budget`` must be a new one before each rendering. Not for several threads at once.
+
+    ``sealing`` says that the contents are sealed, see :mod:`weitiao.codec.sealed`.
+    """
 
     intercepted_binops = frozenset({"-", "*", "**", "%"})  # _Charges rewrites + and ~
 
@@ -61,6 +65,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols], finalize=self._finalized
         )
         self.budget = Budget(0)
+        self.sealing = False
         filters = {name: self._charged(function) for name, function in self.filters.items() if name in _FILTERS}
         filters |= {
             "join": self._charged(self.filters["join"], self._join_filter),
@@ -68,10 +73,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "replace": self._charged(self.filters["replace"], self._replace_filter),
             "indent": self._charged(self.filters["indent"], self._indent),
             "tojson": self._charged(_to_json, self._json_filter),
+            "trim": self._charged(self.filters["trim"], sealed=Sealed.strip),
         }
         self.filters = {**filters, "_joined": self._joined, "_added": self._added, "_made": self._made}
         tests: dict[str, Any] = self.tests
-        self.tests = {name: self._charged(function) for name, function in tests.items()}
+        self.tests = {
+            name: self._charged(function, sealed=_answering(ANSWERS[name]) if name in ANSWERS else None)
+            for name, function in tests.items()
+        }
         self.globals = {name: value for name, value in self.globals.items() if name in _GLOBALS}
         self.globals["raise_exception"] = _raise_exception
 
@@ -87,20 +96,23 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.budget.step()
         return True
 
-    def concat(self, pieces: Iterable[str]) -> str:  # type: ignore[override]
-        """Jinja puts together here what a template, a macro or a block puts out."""
+    def concat(self, pieces: Iterable[str]) -> Any:
+        """Jinja puts together here what a template (which comes as a generator), a macro or a block puts out."""
         kept: list[str] = []
         length = 0
         for piece in pieces:
             length += len(piece)
             self.budget.foresee(length)
             kept.append(piece)
-        return self.budget.text("".join(kept))
+        text = self.budget.text("".join(kept))
+        return Sealed(text) if self.sealing and isinstance(pieces, list) and SEAL in text else text
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """The attributes listed above, the items of a dictionary, and what a namespace holds."""
         names = _ATTRIBUTES.get(type(obj))
         if names is None:
+            if isinstance(obj, Sealed):
+                return obj.strip if attribute == "strip" else refuse_to_look()
             known = isinstance(obj, Namespace | Undefined)
             return super().getattr(obj, attribute) if known else self.unsafe_undefined(obj, attribute)
         if attribute in names:
@@ -178,15 +190,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
             self.budget.foresee(size(value) * times)
             check_items(0 if isinstance(value, str) else len(value) * times)
 
-    def _joined(self, parts: list[Any]) -> str:
+    def _joined(self, parts: list[Any]) -> Any:
         texts = [part if type(part) is str else str(self._finalized(part)) for part in parts]
         self.budget.foresee(sum(map(len, texts)))
-        return self.budget.text("".join(texts))
+        text = self.budget.text("".join(texts))
+        return Sealed(text) if self.sealing and SEAL in text else text
 
     def _added(self, parts: list[Any]) -> Any:
         if set(map(type, parts)) == {str}:
             self.budget.foresee(sum(map(len, parts)))
             return self.budget.text("".join(parts))
+        if set(map(type, parts)) <= {str, Sealed}:
+            return self._joined(parts)
         value = parts[0]
         for part in parts[1:]:
             value = self.budget.value(value + part)
@@ -197,15 +212,25 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _finalized(self, value: Any) -> Any:
         """A value that is about to be written out."""
+        if type(value) is Sealed:
+            return value.text
         if type(value) is not str:
             self.budget.foresee(size(value))
         return value
 
-    def _charged(self, function: Callable[..., Any], before: Callable[..., None] | None = None) -> Callable[..., Any]:
-        """A filter or a test, looked at ``before`` and charged with what it makes."""
+    def _charged(
+        self,
+        function: Callable[..., Any],
+        before: Callable[..., None] | None = None,
+        sealed: Callable[[Sealed], Any] | None = None,
+    ) -> Callable[..., Any]:
+        """A filter or a test, looked at ``before`` and charged with what it makes; ``sealed`` answers for a seal."""
 
         @wraps(function)  # which keeps the marks by which jinja knows whether to pass the environment
         def charged(*args: Any, **kwargs: Any) -> Any:
+            if self.sealing and (looked := [each for each in (*args, *kwargs.values()) if type(each) is Sealed]):
+                alone = len(looked) == len(args) + len(kwargs) == 1
+                return sealed(looked[0]) if sealed is not None and alone else refuse_to_look()
             if before is not None:
                 before(*args, **kwargs)
             return self.budget.value(function(*args, **kwargs))
@@ -255,6 +280,10 @@ class _Generation(Extension):
     def parse(self, parser: Parser) -> list[nodes.Node]:
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _answering(answer: bool) -> Callable[[Sealed], bool]:
+    return lambda _: answer
 
 
 def _to_json(

@@ -11,12 +11,14 @@ from threading import Lock
 
 from weitiao.codec.budget import Budget
 from weitiao.codec.sandbox import Sandbox
+from weitiao.codec.sealed import SEAL, Frame, filled, frame_of, refuse_to_look, sealed
 from weitiao.errors import ModelError
 from weitiao.example import Message
 from weitiao.words import t
 
 SOURCE_LIMIT = 64 * 1024  # characters of a template; the longest ones in use have about 30,000
 _REASON_CHARACTERS = 300
+_FRAMES = 1000  # orders of roles whose frames are kept
 
 # A base model brings no template. A reply begins on a line of its own: behind a space, its first token would hold the
 # space in training and not in answering. The ChatML one is for models whose tokenizer has its tokens.
@@ -35,9 +37,9 @@ BUILT_IN = {
 
 
 class Template:
-    """A chat template that renders messages to the text a model reads."""
+    """A chat template that renders messages to the text a model reads. ``frames`` is the fast path of sealed.py."""
 
-    def __init__(self, source: str, variables: Mapping[str, str]) -> None:
+    def __init__(self, source: str, variables: Mapping[str, str], frames: bool = True) -> None:
         """Compile ``source``; ``variables`` holds ``bos_token``, ``eos_token`` and the like. Raises ModelError."""
         if len(source) > SOURCE_LIMIT:
             raise ModelError(
@@ -47,8 +49,9 @@ class Template:
         self.source = source
         self._sandbox = Sandbox()
         self._lock = Lock()  # a budget is for one rendering
+        self._frames: dict[tuple[object, ...], Frame | None] | None = {} if frames and SEAL not in source else None
         try:
-            self._compiled = self._sandbox.compiled(source, {**variables, "strftime_now": _strftime_now})
+            self._compiled = self._sandbox.compiled(source, {**variables, "strftime_now": self._strftime_now})
         except Exception as error:  # whatever a stranger's code makes jinja or Python raise is its fault
             raise ModelError(
                 t("the chat template cannot be read: {reason}", reason=_reason(error)),
@@ -57,26 +60,54 @@ class Template:
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
         """The text of ``messages``, ending where a reply begins if asked. ModelError when the template refuses."""
-        turns = [{"role": message.role, "content": message.content} for message in messages]
+        if self._frames is None:
+            return self._rendered(messages, add_generation_prompt)
+        shape = (add_generation_prompt, *[message.role for message in messages])
+        frame = self._frames.get(shape)
+        if frame is not None:
+            return filled(frame, [message.content for message in messages])
+        text = self._rendered(messages, add_generation_prompt)
+        if shape not in self._frames:
+            if len(self._frames) >= _FRAMES:
+                self._frames.clear()
+            self._frames[shape] = self._frame(messages, add_generation_prompt, text)
+        return text
+
+    def _rendered(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+        turns: list[dict[str, object]] = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            return self._run(turns, add_generation_prompt, Budget(sum(len(message.content) for message in messages)))
+        except Exception as error:
+            raise ModelError(
+                t("the chat template failed: {reason}", reason=_reason(error)),
+                t("check the roles and their order in the data, or pass --template FILE"),
+            ) from error
+
+    def _frame(self, messages: Sequence[Message], add_generation_prompt: bool, text: str) -> Frame | None:
+        """The frame of all messages of these roles, ``text`` being that of ``messages``; None where there is none."""
+        turns = [{"role": message.role, "content": sealed(number)} for number, message in enumerate(messages)]
+        try:
+            frame = frame_of(self._run(turns, add_generation_prompt, Budget(0), sealing=True))
+        except Exception:  # it looks at a content: nothing is wrong with that
+            return None
+        return frame if filled(frame, [message.content for message in messages]) == text else None
+
+    def _run(
+        self, turns: Sequence[Mapping[str, object]], add_generation_prompt: bool, budget: Budget, sealing: bool = False
+    ) -> str:
+        # transformers passes the last two names to every template, so templates test them.
+        names = {"messages": turns, "add_generation_prompt": add_generation_prompt, "tools": None, "documents": None}
         with self._lock:
-            self._sandbox.budget = Budget(sum(len(message.content) for message in messages))
-            try:
-                # transformers passes the last two names to every template, so templates test them.
-                names = {
-                    "messages": turns, "add_generation_prompt": add_generation_prompt, "tools": None, "documents": None
-                }  # fmt: skip
-                context = self._compiled.new_context(names)
-                return self._sandbox.concat(self._compiled.root_render_func(context))
-            except Exception as error:
-                raise ModelError(
-                    t("the chat template failed: {reason}", reason=_reason(error)),
-                    t("check the roles and their order in the data, or pass --template FILE"),
-                ) from error
+            self._sandbox.budget, self._sandbox.sealing = budget, sealing
+            context = self._compiled.new_context(names)
+            text: str = self._sandbox.concat(self._compiled.root_render_func(context))
+        return text
+
+    def _strftime_now(self, pattern: str) -> str:
+        if self._sandbox.sealing:
+            refuse_to_look()  # what holds the time is no frame for ever
+        return datetime.now().strftime(pattern)
 
 
 def _reason(error: Exception) -> str:
     return str(error)[:_REASON_CHARACTERS] or type(error).__name__
-
-
-def _strftime_now(pattern: str) -> str:
-    return datetime.now().strftime(pattern)

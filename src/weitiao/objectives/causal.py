@@ -104,7 +104,7 @@ def _fitted(
     ``least`` characters of it stay; what does not fit then is given back too long.
     """
     kept = messages
-    while len(encoding.tokens) > limit and (fewer := _without_oldest_turn(kept)) is not None:
+    while len(encoding.tokens) > limit and (fewer := without_oldest_turn(kept)) is not None:
         kept, encoding = fewer, encoded(fewer)
     turns, characters = len(messages) - len(kept), 0
     if len(encoding.tokens) > limit:
@@ -145,7 +145,7 @@ def _with_shorter_question(
     return best, len(content) - fits
 
 
-def _without_oldest_turn(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
+def without_oldest_turn(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
     """Without the first question and its answers; None when only one question is left."""
     head = tuple(message for message in messages[:1] if message.role == "system")
     turns = messages[len(head) :]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from weitiao.objectives.row import IGNORE, Row
 from weitiao.training.chance import generator
 
-_PASS_PRICE = 64  # tokens that a forward pass costs beyond its own: reading the weights, and Python; docs/log.md
+PASS_PRICE = 64  # tokens that a forward pass costs beyond its own: reading the weights, and Python; docs/log.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def micro_batches(lengths: Sequence[int], capacity: int) -> list[list[int]]:
             tokens = lengths[order[begin]] * (end - begin)
             if tokens > capacity and end - begin > 1:
                 break
-            cost = cheapest[begin] + tokens + _PASS_PRICE
+            cost = cheapest[begin] + tokens + PASS_PRICE
             if cost < cheapest[end]:
                 cheapest[end], begins[end] = cost, begin
     cuts, end = [], len(order)

@@ -9,11 +9,12 @@ import torch
 
 # Measured on SmolLM2-135M: the share of a plain product's speed that a whole training step reaches, and how many
 # copies of a layer's inputs the backward pass keeps. docs/log.md has the runs.
-_STEP_EFFICIENCY = 0.45
-_SCORING_EFFICIENCY = 0.5
+_STEP_EFFICIENCY = 0.75
+_SCORING_EFFICIENCY = 0.65
 _KEPT_WIDTHS = 34
 _KEPT_HIDDEN = 5
-_PROCESS_BYTES = 600 * 2**20  # Python, torch and transformers
+_PROCESS_BYTES = 900 * 2**20  # Python, torch, transformers, and what scoring holds for a moment
+_FILE_BYTES = 4  # of each weight: the float32 file stays mapped while its weights are converted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Load:
     bytes_per_weight: int
     tokens_per_pass: int  # of the largest forward pass with gradient
     asked_per_pass: int
-    train_tokens: int  # over all steps
+    train_tokens: int  # over all steps, padding and the fixed price of each pass included
     scored_tokens: int  # over all evaluations
     full_gradient: bool  # gradients reach the base weights, not only an adapter
 
@@ -49,7 +50,7 @@ def estimate(load: Load, flops_per_second: float) -> Estimate:
 
 def memory_bytes(load: Load) -> int:
     """Weights, float32 masters with their optimizer, kept activations, logits, and the process itself."""
-    weights = load.parameters * load.bytes_per_weight
+    weights = load.parameters * (load.bytes_per_weight + (_FILE_BYTES if load.bytes_per_weight < _FILE_BYTES else 0))
     # Master, gradient sum and two moments; float32 weights are their own masters.
     learning = load.trained * 4 * (4 if load.bytes_per_weight < 4 else 3)
     gradients = load.trained * load.bytes_per_weight
