@@ -20,6 +20,7 @@ import pytest  # noqa: E402 - what it imports reads the environment above
 import tiny  # noqa: E402
 from weitiao import words  # noqa: E402
 from weitiao.data import samples  # noqa: E402
+from weitiao.training import machine  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +37,14 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WEITIAO_HOME", str(home))
         yield home
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """Tests fork, and a child of a process whose OpenMP has had two threads waits for the second for ever."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "cores", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")
