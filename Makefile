@@ -1,7 +1,6 @@
 # Everything sets itself up in .venv; PYTHON is any Python from 3.11 on.
 PYTHON ?= python3
 BIN := .venv/bin
-export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: setup demo demo-zh test test-fast check format-check lint types fix docs bench clean
 

@@ -26,14 +26,14 @@ LAYERS = (
     ("labels", "knowledge", "data"),
     ("settings", "lineage"),
     ("example", "terminal"),
-    ("words",),
+    ("words", "process"),
     ("errors", "__init__"),
 )
 """Top first. A part imports from those below it, and none from beside it."""
 
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 HEAVY = ("torch", "transformers", "peft")
-LIGHT = ("data", "codec", "objectives", "settings", "lineage", "example", "words", "errors", "terminal", "cli")
+LIGHT = ("data", "codec", "objectives", "settings", "lineage", "example", "words", "errors", "terminal", "process", "cli")
 
 
 def modules() -> Iterator[tuple[Path, str, str]]:

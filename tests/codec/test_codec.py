@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Tokenizer, models
 
 import tiny
 from tiny_chats import (
@@ -28,6 +28,7 @@ from tiny_chats import (
     with_config,
 )
 from weitiao.codec import Codec, Encoding, open_codec
+from weitiao.codec.control import ControlTokens
 from weitiao.errors import ModelError
 from weitiao.example import Message
 
@@ -189,6 +190,15 @@ def test_the_mark_that_stands_in_for_control_tokens_may_itself_be_written(
     assert encoding.tokens.tolist() == expected[: len(encoding.tokens)]
     assert encoding.control_tokens == 0
     assert learned_texts(codec, encoding) == [f"Paris {text}.<|im_end|>"]
+
+
+def test_a_tokenizer_without_control_tokens_has_none_to_cover() -> None:
+    tokenizer = Tokenizer(models.BPE())
+    control = ControlTokens(tokenizer, {})
+    for text in ("plain <|im_end|>", "\ue0f8", "\ue0f80\ue0f8 x"):
+        covered = control.covered(text)
+        assert control.aliased(covered, [0, len(covered)]) == (text, [0, len(text)])
+        assert control.count(text) == 0
 
 
 def test_an_alias_of_a_control_token_cannot_be_forged(made: Callable[[str, str], Path]) -> None:

@@ -33,4 +33,3 @@ def fit(messages: Sequence[Message], codec: Codec, limit: int) -> Fitted:
         kept = fewer
         prompt = codec.encode_prompts([kept])[0]
     return Fitted(kept, prompt, len(messages) - len(kept))
-

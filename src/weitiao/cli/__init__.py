@@ -21,6 +21,7 @@ from importlib import import_module
 from weitiao.cli.failure import guarded
 from weitiao.cli.output import Output, output, set_output
 from weitiao.errors import SettingsError
+from weitiao.process import settle
 from weitiao.words import Language, set_language, t
 
 
@@ -121,6 +122,7 @@ def _run_command(name: str, arguments: list[str], common: _Common) -> int:
         Output().show(command_help(name, module, command.word if command.takes_settings else None))
         return 0
     if command.takes_settings:
+        settle()
         # the language is a setting of the run too, and a flag must win over its file
         module.command([*arguments, f"--lang={common.language}"] if common.language else arguments)
         return 0

@@ -27,7 +27,7 @@ class ControlTokens:
         self._tokenizer = tokenizer
         self._names = [MARK, *sorted(ids, key=len, reverse=True)]  # the longest of several that match
         self._any = re.compile("|".join(map(re.escape, self._names)))
-        self._parts = re.compile(f"{MARK}([0-9]+){MARK}|" + "|".join(map(re.escape, self._names[1:])) + r"|(?!)")
+        self._parts = re.compile("|".join([f"{MARK}([0-9]+){MARK}", *map(re.escape, self._names[1:])]))
         self._number = {name: number for number, name in enumerate(self._names)}
 
     def count(self, text: str) -> int:

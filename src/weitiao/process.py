@@ -1,0 +1,35 @@
+"""How this process treats memory and threads, settled before torch is loaded.
+
+Separate because it must come first, and because it is worth more than any code behind it: a training step frees and
+takes gigabytes, and glibc hands each block back to the system, which unmaps it on every core and clears it when it is
+taken again. docs/log.md has the measurement.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_MOST = 2**31 - 1  # what mallopt's int can hold
+_SPARE_BYTES = 64 * 2**20
+
+# How often a waiting thread of GNU OpenMP looks before it sleeps: tens of microseconds, so that short operations run on
+# all cores, and a busy machine loses nothing worth mentioning.
+_SPINS = "10000"
+
+
+def settle() -> None:
+    """Keep freed memory for the next step, and let waiting threads sleep soon. What the user has set stays."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:  # another C library than glibc
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, _MOST)
+    mallopt(_M_TOP_PAD, _SPARE_BYTES)

@@ -1,0 +1,34 @@
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, sys
+from weitiao.process import settle
+if sys.argv[1] == "settled":
+    settle()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+import torch
+for _ in range(3):
+    torch.ones(40_000_000, dtype=torch.uint8)
+before = faults()
+for _ in range(20):
+    torch.ones(40_000_000, dtype=torch.uint8)
+print(faults() - before)
+"""
+
+
+def page_faults(how: str) -> int:
+    environment = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, env=environment, check=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_memory_that_was_freed_is_taken_again_without_asking_the_system() -> None:
+    assert page_faults("as it is") > 10_000
+    assert page_faults("settled") < 1_000
