@@ -30,5 +30,4 @@ def page_faults(how: str) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
 def test_memory_that_was_freed_is_taken_again_without_asking_the_system() -> None:
-    assert page_faults("as it is") > 10_000
-    assert page_faults("settled") < 1_000
+    assert page_faults("settled") < 0.5 * page_faults("as it is")
