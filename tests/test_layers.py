@@ -33,7 +33,19 @@ LAYERS = (
 
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 HEAVY = ("torch", "transformers", "peft")
-LIGHT = ("data", "codec", "objectives", "settings", "lineage", "example", "words", "errors", "terminal", "process", "cli")
+LIGHT = (
+    "data",
+    "codec",
+    "objectives",
+    "settings",
+    "lineage",
+    "example",
+    "words",
+    "errors",
+    "terminal",
+    "process",
+    "cli",
+)
 
 
 def modules() -> Iterator[tuple[Path, str, str]]:

@@ -7,25 +7,19 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 WEITIAO = [sys.executable, "-m", "weitiao"]
-ASKED = (
-    "Is this text message spam or ham? WINNER!! You have won a 900 pound prize reward, call 09061701461 to claim.",
-    "Is this text message spam or ham? Ok, I'll see you at the station at six.",
-)
 
 
 def main() -> None:
     weitiao("samples", "smollm2-135m-instruct")
     weitiao("samples", "sms-spam")
-    say("The untuned model, asked in plain words:")
-    weitiao("chat", "smollm2-135m-instruct", "--max-new-tokens", "32", typed="\n".join(ASKED) + "\n")
-    say("Now it learns from labelled messages. The test messages are asked before and after, and never learned from.")
+    say("The test messages are asked before and after, and never learned from. First the untuned model answers them.")
     weitiao("train", str(HERE / "settings.yaml"), *sys.argv[1:])
 
 
-def weitiao(*arguments: str, typed: str | None = None) -> None:
+def weitiao(*arguments: str) -> None:
     """Run a command as a person would, and show it."""
     print(f"\n$ weitiao {shlex.join(arguments)}", flush=True)
-    finished = subprocess.run([*WEITIAO, *arguments], input=typed, text=True, check=False)
+    finished = subprocess.run([*WEITIAO, *arguments], check=False)
     if finished.returncode:
         sys.exit(finished.returncode)
 

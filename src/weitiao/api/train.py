@@ -45,6 +45,8 @@ from weitiao.words import t
 
 _LOWER_IS_BETTER = ("loss", "perplexity", "bits_per_byte", "ece", "brier")
 
+_SHOWN_ANSWERS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Best:
@@ -116,6 +118,7 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> R
         if len(session.dev) == 1:
             tell("warning", message=t("one dev row is too few to choose by: the last checkpoint is taken"))
         before = _answers_before(run, session, stop, listen)
+        listen("untuned", {"answers": _first_answers(session, before)})
         best = _train(run, session, checkpoint, stop, tell)
         after = _finish(run, session, best, stop, listen)
         spent = Spent(run, time.monotonic() - started)
@@ -188,6 +191,12 @@ def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Liste
     answers = _ask_test(run, session, "before", stop, listen)
     write_whole(kept, json.dumps(answers_json(answers)))
     return answers
+
+
+def _first_answers(session: Session, before: Answers) -> list[dict[str, str]]:
+    """What the model said to the first test items, for a person to see."""
+    said = zip(session.test[:_SHOWN_ANSWERS], before.predicted, before.gold, strict=False)
+    return [{"text": item.example.text, "answer": answer, "wanted": gold} for item, answer, gold in said if answer]
 
 
 def _ask_test(run: Run, session: Session, when: str, stop: StopRequest, listen: Listener) -> Answers:

@@ -69,6 +69,9 @@ class _Teller:
                     if name in ("loss", "accuracy", "macro_f1")
                 )
                 self._shown.say(t("step {step}, dev: {scores}", step=facts["step"], scores=shown) + mark)
+            case "untuned":
+                for said in facts["answers"]:
+                    self._shown.say(_untuned_line(said))
             case "resume":
                 self._shown.say(t("going on after step {step}", step=facts["step"]))
             case "early_stop":
@@ -132,6 +135,20 @@ def ledger_line(counts: dict[str, Any]) -> str:
     )
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts.get("reasons", {}).items())
     return f"{line} ({reasons})" if reasons else line
+
+
+def _untuned_line(said: dict[str, str]) -> str:
+    return t(
+        "untuned: {text} → {answer} (wanted: {wanted})",
+        text=_short(said["text"], 60),
+        answer=_short(said["answer"], 40),
+        wanted=_short(said["wanted"], 40),
+    )
+
+
+def _short(text: str, most: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _plan_line(facts: dict[str, Any]) -> str:
