@@ -43,8 +43,8 @@ docs: setup  ## the generated reference pages
 	$(BIN)/python -m weitiao.cli.reference docs/reference
 	$(BIN)/python tests/documents.py
 
-bench: setup  ## speed of each part on this machine
-	$(BIN)/python benchmarks/run.py
+bench: setup  ## what rendering and masking cost beside tokenizing alone
+	$(BIN)/python benchmarks/codec.py smollm2-135m-instruct sms-spam alpaca-en alpaca-zh
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

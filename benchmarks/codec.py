@@ -1,4 +1,4 @@
-"""What rendering and masking cost beside tokenizing alone: ``python benchmarks/codec.py MODEL_FOLDER [DATA …]``.
+"""What rendering and masking cost beside tokenizing alone: ``python benchmarks/codec.py MODEL [DATA …]``.
 
 Compares ``Codec.encode_conversations`` with one ``tokenizers.encode_batch`` of the very texts that it renders, on 4,000
 rows of each data set (repeated where it has fewer), and prints one JSON object. Both are run in turn, and the best time
@@ -20,6 +20,7 @@ from weitiao.codec import Codec, open_codec
 from weitiao.data.partition import assigned
 from weitiao.example import Example, Message
 from weitiao.lineage import code_version
+from weitiao.models.source import resolve
 from weitiao.objectives.causal import with_answer
 from weitiao.settings import make_settings
 
@@ -63,12 +64,12 @@ def measure(codec: Codec, data: str) -> dict[str, Any]:
     }
 
 
-def main(folder: str, *data: str) -> None:
-    codec = open_codec(Path(folder))
+def main(model: str, *data: str) -> None:
+    codec = open_codec(resolve(model).tokenizer_folder)
     results = [measure(codec, name) for name in data or ("sms-spam", "alpaca-en", "alpaca-zh")]
     machine = {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0))}
     json.dump(
-        {"code": code_version(), "machine": machine, "model": Path(folder).name, "results": results},
+        {"code": code_version(), "machine": machine, "model": model, "results": results},
         sys.stdout,
         indent=1,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +13,10 @@ from weitiao.objectives.row import Row
 
 
 class RowWriter:
-    """Appends rows to a new folder; the folder counts only once :meth:`close` has written ``rows.json``."""
+    """Appends rows to a new folder; :meth:`close` makes it readable."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "rows.json").unlink(missing_ok=True)
         self._folder = folder
         self._tokens = (folder / "tokens.i32").open("wb")
         self._targets = (folder / "targets.i32").open("wb")
@@ -38,7 +36,6 @@ class RowWriter:
         self._targets.close()
         np.save(self._folder / "lengths.npy", np.array(self._lengths, dtype=np.int32))
         np.save(self._folder / "asked.npy", np.array(self._asked, dtype=np.int32))
-        (self._folder / "rows.json").write_text(json.dumps({"rows": len(self._lengths)}), encoding="utf-8")
 
     def __enter__(self) -> RowWriter:
         return self
@@ -66,11 +63,6 @@ class Rows:
     def __getitem__(self, index: int) -> Row:
         span = slice(self._starts[index], self._starts[index + 1])
         return Row("", np.array(self._tokens[span]), np.array(self._targets[span]))
-
-
-def has_rows(folder: Path) -> bool:
-    """Whether ``folder`` holds finished rows."""
-    return (folder / "rows.json").is_file()
 
 
 def _mapped(path: Path, count: int) -> NDArray[np.int32]:
