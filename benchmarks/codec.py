@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 from weitiao.api.preparation import open_sources
