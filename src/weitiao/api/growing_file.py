@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from weitiao.errors import MachineError, SettingsError
+from weitiao.models.whole_folder import force
 from weitiao.words import t
 
 _CHUNK_BYTES = 1 << 20
@@ -61,7 +62,7 @@ class GrowingFile:
     def finish(self) -> None:
         """Say that the file is whole, by deleting its journal."""
         journal_path(self.path).unlink()
-        _force(self.path.parent)
+        force(self.path.parent)
 
 
 def journal_path(path: Path) -> Path:
@@ -150,12 +151,4 @@ def _write_journal(path: Path, journal: Journal) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(place)
-    _force(place.parent)
-
-
-def _force(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    force(place.parent)

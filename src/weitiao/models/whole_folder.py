@@ -32,12 +32,12 @@ def whole_folder(out: Path, replace: bool) -> Iterator[Path]:
         work.mkdir(parents=True)
         yield work
         for place in (*work.rglob("*"), work):
-            _force(place)
+            force(place)
         if replace and out.exists():
             out.rename(older)
         if not out.exists():
             work.rename(out)
-        _force(out.parent)
+        force(out.parent)
     except (OSError, SafetensorError) as error:
         raise MachineError(
             t("{path} could not be written: {reason}", path=out, reason=str(error)),
@@ -56,7 +56,8 @@ def _sweep(out: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _force(place: Path) -> None:
+def force(place: Path) -> None:
+    """fsync a file or a folder."""
     handle = os.open(place, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from weitiao.errors import MachineError
+from weitiao.models.whole_folder import force
 from weitiao.words import t
 
 _WEIGHTS, _OPTIMIZER, _STATE, _MANIFEST = "weights.safetensors", "optimizer.safetensors", "state.json", "manifest.json"
@@ -61,12 +61,12 @@ def save_checkpoint(
         manifest = {name: _digest(unfinished / name) for name in names}
         (unfinished / _MANIFEST).write_text(json.dumps(manifest, sort_keys=True), encoding="utf-8")
         for name in (*names, _MANIFEST):
-            _force(unfinished / name)
-        _force(unfinished)
+            force(unfinished / name)
+        force(unfinished)
         if final.exists():  # from before a resume; the same step has the same bits
             _remove(final)
         unfinished.rename(final)
-        _force(parent)
+        force(parent)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise MachineError(
@@ -154,12 +154,3 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _force(path: Path) -> None:
-    """fsync a file or a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
