@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from weitiao import __version__
-from weitiao.api.preparation import Item, Opened
+from weitiao.api.preparation import Item
 from weitiao.api.session import Session
-from weitiao.data.ledger import Ledger
 from weitiao.data.samples import SAMPLES
 from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.card import card_markdown
@@ -53,7 +52,7 @@ def publish(
         "command": f"weitiao train {run.settings}",
         "task": asdict(session.task),
         "model": _model(session),
-        "data": data_facts(session.settings.data, session.opened, lineage.data, session.ledger),
+        "data": _data_facts(session, lineage.data),
         **compared(before, after, session.task),
         "items": compared_items(session.test, before, after),
         "curve": [_picked(event, "step", "loss", "learning_rate") for event in events if event["kind"] == "step"],
@@ -106,10 +105,11 @@ def compared_items(items: Sequence[Item], before: Answers, after: Answers) -> li
     ]
 
 
-def data_facts(name: str, opened: Opened, digest: str, ledger: Ledger) -> dict[str, Any]:
+def _data_facts(session: Session, digest: str) -> dict[str, Any]:
     """What was read, what became of it, and what is wrong with it."""
+    opened, ledger = session.opened, session.ledger
     return {
-        "path": name,
+        "path": session.settings.data,
         "digest": digest,
         "read_as": list(opened.read_as),
         "ledger": ledger.counts(),
@@ -118,7 +118,7 @@ def data_facts(name: str, opened: Opened, digest: str, ledger: Ledger) -> dict[s
             {"source": entry.source, "outcome": entry.outcome, "reason": entry.reason, "detail": entry.detail}
             for entry in ledger.shown()
         ],
-        "counts": {split: dict(counts) for split, counts in opened.partition.counts.items()},
+        "counts": {split: dict(counts) for split, counts in session.prepared.counts.items()},
         "problems": [asdict(problem) for problem in opened.problems()],
     }
 
