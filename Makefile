@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 setup: .venv/ready
 
-.venv/ready: pyproject.toml constraints.txt tools/install.py
+.venv/ready: pyproject.toml constraints.txt tools/install.py hatch_build.py $(wildcard src/weitiao/models/fast/kernels.*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python tools/install.py
 	touch $@
@@ -26,25 +26,26 @@ test-fast: setup  ## about two minutes
 check: setup format-check lint types test  ## what CI runs
 
 format-check: setup
-	$(BIN)/ruff format --check src tests tools examples
+	$(BIN)/ruff format --check src tests tools examples benchmarks hatch_build.py
 
 lint: setup
-	$(BIN)/ruff check src tests tools examples
+	$(BIN)/ruff check src tests tools examples benchmarks hatch_build.py
 
 types: setup
 	$(BIN)/mypy
 
 fix: setup
-	$(BIN)/ruff check --fix src tests tools examples
-	$(BIN)/ruff format src tests tools examples
+	$(BIN)/ruff check --fix src tests tools examples benchmarks hatch_build.py
+	$(BIN)/ruff format src tests tools examples benchmarks hatch_build.py
 
 docs: setup  ## the generated reference pages
 	$(BIN)/python -m weitiao.settings docs/reference
 	$(BIN)/python -m weitiao.cli.reference docs/reference
 	$(BIN)/python tests/documents.py
 
-bench: setup  ## what rendering and masking cost beside tokenizing alone
-	$(BIN)/python benchmarks/codec.py smollm2-135m-instruct sms-spam alpaca-en alpaca-zh
+bench: setup  ## speed, memory and loss beside other tuners, each in its own environment under .bench; some hours
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.page
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -15,8 +15,8 @@ from weitiao import errors
 from weitiao.cli import COMMANDS, main
 from weitiao.cli.reference import PAGES, commands_reference
 from weitiao.data.dataset import open_dataset
-from weitiao.data.findings import Drops
 from weitiao.data.notes import NoteKind
+from weitiao.data.screening import REASONS
 from weitiao.settings import Settings, parse_settings
 from weitiao.words import Language, set_language, translations
 
@@ -217,7 +217,7 @@ def test_every_exit_code_is_described() -> None:
 
 def test_every_reason_of_the_ledger_is_described() -> None:
     positions = {"Dropped": 1, "Unfit": 0, "Entry": 2, "drop": 0}
-    codes = set(literals(positions)) | set(Drops.REASONS) - {"", "unreadable"} | {"shortened"}
+    codes = set(literals(positions)) | set(REASONS) - {"", "unreadable"} | {"shortened"}
     assert described("errors", "Reasons in the ledger") == codes
 
 

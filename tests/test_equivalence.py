@@ -35,10 +35,13 @@ from weitiao.models.precision import one_precision
 from weitiao.models.source import resolve
 from weitiao.objectives.causal import encode
 from weitiao.objectives.row import IGNORE, Row
+from weitiao.training import exact
 from weitiao.training.batches import Batch, packed, padded
-from weitiao.training.loop import Place, train
-from weitiao.training.loss import asked_logits, loss_sum
+from weitiao.training.exact import Exact
+from weitiao.training.loop import train
+from weitiao.training.loss import asked_hidden, learn, logits_of
 from weitiao.training.optimizer import Masters
+from weitiao.training.pace import Place
 from weitiao.training.prefix import shared_length
 
 LOSS_TOLERANCE = 1e-6  # of the loss
@@ -65,10 +68,9 @@ def ours(model: Model, masters: Masters, batches: Sequence[Batch]) -> tuple[floa
     """The loss over all batches, its targets, and the gradients that the masters collect."""
     total, count = 0.0, 0
     for batch in batches:
-        loss, targets = loss_sum(model, batch)
-        torch.autograd.backward(loss)
+        loss, targets = learn(model, batch)
         masters.collect()
-        total, count = total + loss.item(), count + targets
+        total, count = total + loss, count + targets
     found = gradients(masters)
     masters.step(0.0, 1, 0.0)
     return total, count, found
@@ -123,7 +125,7 @@ def test_no_row_sees_another(tiny_folders: TinyFolders, family: str, layout: str
     changed = Row("", (rows[2].tokens + 11) % tiny.VOCABULARY, rows[2].targets)
     with torch.inference_mode():
         before, after = (
-            asked_logits(model, LAYOUTS[layout](each))[0].split([len(row.tokens) for row in rows])
+            logits_of(model, asked_hidden(model, LAYOUTS[layout](each))[0]).split([len(row.tokens) for row in rows])
             for each in (rows, [*rows[:2], changed, *rows[3:]])
         )
     for number in range(len(rows)):
@@ -137,7 +139,8 @@ def test_logits_at_the_asked_positions_are_those_of_all_positions(tiny_folders: 
     for layout in LAYOUTS.values():
         batch = layout(rows_over_the_window())
         with torch.inference_mode():
-            some, targets = asked_logits(model, batch)
+            hidden, targets = asked_hidden(model, batch)
+            some = logits_of(model, hidden)
             tokens, positions = torch.from_numpy(batch.tokens), torch.from_numpy(batch.positions)
             # A cache, which is the default, would let packed rows see each other.
             all_of_them = model(input_ids=tokens, position_ids=positions, use_cache=False).logits
@@ -154,7 +157,7 @@ def test_bf16_is_close_to_fp32(tiny_folders: TinyFolders, family: str, method: s
     for dtype in (torch.float32, torch.bfloat16):
         model, masters = learner(tiny_folders[family], METHOD[method], dtype)
         total, _, gradient = ours(model, masters, [packed(rows)])
-        losses = [step.loss for step in train(model, rows, masters, pace(6), Place())]
+        losses = [step.loss for step in train(Exact(model), rows, masters, pace(6), Place())]
         found[dtype] = total, np.concatenate([each.ravel() for each in gradient.values()]), losses[-1]
     (loss, gradient, last), (rough_loss, rough_gradient, rough_last) = found.values()
     cosine = gradient @ rough_gradient / np.linalg.norm(gradient) / np.linalg.norm(rough_gradient)
@@ -211,7 +214,7 @@ def brute_force(model: Model, folder: Path, task: Task) -> NDArray[np.float64]:
 def test_scores_are_those_of_every_word_by_brute_force(tiny_llama: Path, categories: tuple[str, ...]) -> None:
     model, _ = learner(tiny_llama, METHOD["lora"])
     task = Task("classify", "Which?", categories)
-    found = category_log_probabilities(model, examples(), task, open_codec(tiny_llama), tiny.CONTEXT)
+    found = category_log_probabilities(Exact(model), examples(), task, open_codec(tiny_llama), tiny.CONTEXT)
     assert np.abs(found - brute_force(model, tiny_llama, task)).max() < 1e-4
 
 
@@ -224,9 +227,9 @@ def test_scores_are_exact_for_every_family_behind_a_shared_prefix(tiny_folders: 
     found = []
     for share in (True, False):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(score, "SHARE_PREFIX", share)
-            patch.setattr(score, "CAPACITY", 300)
-            found.append(category_log_probabilities(model, examples(), task, codec, tiny.CONTEXT))
+            patch.setattr(exact, "SHARE_PREFIX", share)
+            patch.setattr(exact, "CAPACITY", 300)
+            found.append(category_log_probabilities(Exact(model), examples(), task, codec, tiny.CONTEXT))
     prompts = [Row("", tokens, np.full(len(tokens), IGNORE)) for tokens in _prompts(codec, task)]
     assert shared_length(prompts) > 64
     for each in found:
@@ -246,10 +249,10 @@ def test_losses_behind_a_shared_prefix_are_those_without(tiny_folders: TinyFolde
         for row in random_rows(7)
     ]
     rows.append(Row("", rows[0].tokens[:101], np.append(prefix * 0 + IGNORE, np.int32(5))))
-    shared = row_losses(model, rows)
+    shared = row_losses(Exact(model), rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(score, "SHARE_PREFIX", False)
-        alone = row_losses(model, rows)
+        patch.setattr(exact, "SHARE_PREFIX", False)
+        alone = row_losses(Exact(model), rows)
     wanted = [of_transformers(model, [row])[0] for row in rows]
     assert np.abs(shared - wanted).max() < 1e-3 and np.abs(alone - wanted).max() < 1e-3
     assert shared == pytest.approx(alone, rel=1e-5)
@@ -261,7 +264,7 @@ def test_what_is_scored_is_what_is_learned(tiny_llama: Path, template: str | Non
     """The loss of a training row over its category's words is minus that category's score, under every template."""
     model, _ = learner(tiny_llama, METHOD["lora"])
     codec, task = open_codec(tiny_llama, template), Task("classify", QUESTION, CATEGORIES[names])
-    found = category_log_probabilities(model, examples(), task, codec, tiny.CONTEXT)
+    found = category_log_probabilities(Exact(model), examples(), task, codec, tiny.CONTEXT)
     words = [len(tokens) for tokens in score.answer_tokens(codec, task)]
     for column, name in enumerate(task.categories):
         labelled = [make_example(example.messages, Category(name), example.source) for example in examples()]
@@ -271,7 +274,7 @@ def test_what_is_scored_is_what_is_learned(tiny_llama: Path, template: str | Non
             learned[np.flatnonzero(learned != IGNORE)[words[column] :]] = (
                 IGNORE  # the end token, where it is not scored
             )
-            loss = row_losses(model, [Row("", encoded.row.tokens, learned)])[0]
+            loss = row_losses(Exact(model), [Row("", encoded.row.tokens, learned)])[0]
             assert -loss == pytest.approx(found[row, column], abs=2e-4), (name, row)
 
 
@@ -289,15 +292,15 @@ def test_a_prompt_over_the_context_is_cut_at_its_end_and_still_answered(tiny_lla
     assert 40 <= len(prompts[0]) <= 60
     assert prompts[0][-3:].tolist() == whole[0][-3:].tolist()  # where the reply begins
     assert all(np.array_equal(one, other) for one, other in zip(prompts[1:], whole, strict=True) if len(other) <= 60)
-    assert np.isfinite(category_log_probabilities(model, [long], task, codec, 60)).all()
+    assert np.isfinite(category_log_probabilities(Exact(model), [long], task, codec, 60)).all()
 
 
 def test_answers_do_not_depend_on_what_else_is_asked(tiny_llama: Path) -> None:
     model, _ = learner(tiny_llama, METHOD["lora"])
     task, codec = Task("classify", QUESTION, ("ham", "spam")), open_codec(tiny_llama)
     items = [(example, Row("", np.zeros(1, np.int32), np.zeros(1, np.int32))) for example in examples()]
-    together = ask(model, items, task, codec, tiny.CONTEXT).probabilities
-    alone = [ask(model, [item], task, codec, tiny.CONTEXT).probabilities for item in items]
+    together = ask(Exact(model), items, task, codec, tiny.CONTEXT).probabilities
+    alone = [ask(Exact(model), [item], task, codec, tiny.CONTEXT).probabilities for item in items]
     assert together is not None
     assert np.abs(together - np.concatenate([each for each in alone if each is not None])).max() < 1e-5
 
@@ -320,7 +323,7 @@ def test_what_is_saved_and_loaded_again_says_the_same(
     base = tiny_folders[family]
     loaded = load(resolve(str(base)), torch.float32)
     model, masters = learner(base, METHOD[method])
-    list(train(model, random_rows(8), masters, pace(2), Place()))
+    list(train(Exact(model), random_rows(8), masters, pace(2), Place()))
     save_result(model, loaded.tokenizer, tmp_path / "out", masters.weights, base, torch.float32)
     wanted = all_logits(model)
     assert (wanted - all_logits(loaded.model)).abs().max() > 1e-3
@@ -340,7 +343,7 @@ def test_what_is_saved_in_bf16_says_the_same_wherever_it_is_opened(
     """Served = trained: the adapter is kept in float32, and calculates in the base's type, as it was trained."""
     loaded = load(resolve(str(tiny_llama)), torch.bfloat16)
     model, masters = learner(tiny_llama, METHOD[method], torch.bfloat16)
-    list(train(model, random_rows(8), masters, pace(2), Place()))
+    list(train(Exact(model), random_rows(8), masters, pace(2), Place()))
     save_result(model, loaded.tokenizer, tmp_path / "out", masters.weights, tiny_llama, torch.bfloat16)
     again = load(resolve(str(tmp_path / "out")), torch.bfloat16).model
     assert torch.equal(all_logits(one_precision(again, torch.bfloat16)), all_logits(model))  # type: ignore[arg-type]
@@ -366,6 +369,6 @@ def test_training_never_writes_into_the_base_models_files(
     folder = tiny.tiny_model("llama", tmp_path / "model")
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     model, masters = learner(folder, METHOD[method])
-    list(train(model, random_rows(8), masters, pace(3), Place()))
+    list(train(Exact(model), random_rows(8), masters, pace(3), Place()))
     masters.load_weights({name: weight * 0 for name, weight in masters.weights.items()})
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before

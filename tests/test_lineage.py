@@ -30,12 +30,24 @@ def test_nan_has_no_digest() -> None:
 
 
 def test_lineage_survives_json() -> None:
-    with_parent = replace(LINEAGE, parent="runs/first")
+    with_parent = replace(LINEAGE, parent="runs/first", template="t", moment="2026-11-24T09:30:00")
     assert Lineage.from_json(LINEAGE.json()) == LINEAGE
     assert Lineage.from_json(with_parent.json()) == with_parent
 
 
-@pytest.mark.parametrize("damage", [{"seed": "0"}, {"seed": True}, {"base": None}, {"extra": 1}, {"parent": 3}])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"seed": "0"},
+        {"seed": True},
+        {"base": None},
+        {"extra": 1},
+        {"parent": 3},
+        {"moment": "noon"},
+        {"moment": 9},
+        {"template": None},
+    ],
+)
 def test_a_damaged_lineage_is_refused(damage: dict[str, object]) -> None:
     with pytest.raises(DataError, match=r"lineage\.json is damaged"):
         Lineage.from_json(LINEAGE.json() | damage)
@@ -46,6 +58,7 @@ def test_a_damaged_lineage_is_refused(damage: dict[str, object]) -> None:
 def test_what_changed_is_named_with_both_values() -> None:
     changed = replace(LINEAGE, data="other", seed=1)
     assert differences(LINEAGE, changed) == [("data", "d", "other"), ("seed", 0, 1)]
+    assert differences(LINEAGE, replace(LINEAGE, template="u")) == [("template", "", "u")]
     assert differences(LINEAGE, LINEAGE) == []
 
 

@@ -13,21 +13,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from torch import Tensor
+from transformers import AutoTokenizer
 
 import tiny
 from faults import in_child
 from tiny_training import last_weights, result_bytes, step_losses, tiny_settings
 from weitiao.api import session
-from weitiao.api.train import Best, resume, train
+from weitiao.api.evaluate import evaluate
+from weitiao.api.steps import Best
+from weitiao.api.train import resume, train
 from weitiao.cli import main
+from weitiao.codec import clock, open_codec
 from weitiao.errors import SettingsError, Stopped
+from weitiao.example import Message
 from weitiao.run import Run, is_run, locked, read_events
-from weitiao.training import defaults, loop
+from weitiao.settings import make_settings
+from weitiao.training import defaults, exact
 from weitiao.training.chance import seed_for
 from weitiao.training.checkpoint import Checkpoint, checkpoints, save_checkpoint
 
@@ -193,6 +200,70 @@ def test_every_step_and_evaluation_stands_once_in_the_log(tiny_llama: Path, tmp_
     assert counted["end"] == 1
 
 
+# --- on another day ---
+
+DATED = (  # as Llama 3.2 writes the day into the system prompt
+    "{{ '<|im_start|>system\nToday: ' + strftime_now('%d %b %Y') + '<|im_end|>\n' }}"
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+class Calendar(datetime):
+    """The clock, which can be set."""
+
+    today_is = datetime(2026, 11, 24, 9, 30)
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return cls.today_is
+
+
+@pytest.fixture
+def dated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Changes of settings for a template that asks for the date."""
+    monkeypatch.setattr(clock, "datetime", Calendar)
+    monkeypatch.setattr(Calendar, "today_is", datetime(2026, 11, 24, 9, 30))
+    (tmp_path / "dated.jinja").write_text(DATED, encoding="utf-8")
+    return {"template": tmp_path / "dated.jinja"}
+
+
+def test_on_another_day_a_run_goes_on_with_the_date_of_its_beginning(
+    tiny_llama: Path, tmp_path: Path, dated: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = train(tiny_settings(tiny_llama, tmp_path, "straight", **dated))
+    with pytest.raises(Stopped):
+        train(tiny_settings(tiny_llama, tmp_path, **dated), stopping_at(3))
+    monkeypatch.setattr(Calendar, "today_is", datetime(2026, 12, 31, 23, 59))
+    run = resume(tmp_path / "run")
+    assert outcome(run) == outcome(straight)
+    assert json.loads(run.lineage.read_text())["moment"] == "2026-11-24T09:30:00"
+    other = train(tiny_settings(tiny_llama, tmp_path, "other", **dated))
+    assert outcome(other).losses != outcome(straight).losses
+
+
+def test_a_result_is_asked_with_the_date_that_it_was_trained_with(
+    tiny_llama: Path, tmp_path: Path, dated: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(tiny_settings(tiny_llama, tmp_path, **dated))
+    report = json.loads(run.report.read_text())
+    monkeypatch.setattr(Calendar, "today_is", datetime(2027, 1, 1))
+    scored = evaluate(make_settings({"model": str(run.folder)}))
+    assert scored.report["after"]["scores"] == report["after"]["scores"]
+    kept = open_codec(run.model)
+    question = Message("user", "你好")
+    assert "Today: 24 Nov 2026" in kept.template.render([question])
+    tokens = AutoTokenizer.from_pretrained(run.model).apply_chat_template(
+        [{"role": "user", "content": "你好"}], add_generation_prompt=True, return_dict=True
+    )["input_ids"]
+    assert tokens == kept.encode_prompts([[question]])[0].tolist(), "served by others, too"
+
+
+def test_a_template_that_asks_for_no_date_binds_a_run_to_none(tiny_llama: Path, tmp_path: Path) -> None:
+    run = train(tiny_settings(tiny_llama, tmp_path))
+    assert json.loads(run.lineage.read_text())["moment"] is None
+
+
 # --- the ablation ---
 
 
@@ -251,7 +322,7 @@ def _resumed_with(halfway: Path, copy: Path, change: Callable[[Saved], object]) 
     newest, earlier = checkpoints(run.checkpoints)[0], checkpoints(run.checkpoints)[-1]
     saved = Saved(newest.weights(), newest.moments(), dict(newest.state["place"]), dict(newest.state["best"]), earlier)
     change(saved)
-    state = {"place": saved.place, "best": saved.best}
+    state = {"place": saved.place, "best": saved.best, "scored": newest.state["scored"]}
     save_checkpoint(run.checkpoints, newest.step, saved.weights, saved.moments, state)
     return resume(run.folder)
 
@@ -276,7 +347,7 @@ def test_the_seed_of_dropout_is_needed(
     def moved(seed: int, purpose: str, *indices: int) -> int:
         return seed_for(seed + (purpose == "dropout"), purpose, *indices)
 
-    monkeypatch.setattr(loop, "seed_for", moved)
+    monkeypatch.setattr(exact, "seed_for", moved)
     changed, straight = outcome(_resumed_with(halfway[0], tmp_path / "run", lambda saved: None)), halfway[1]
     assert changed.weights != straight.weights
 
@@ -309,6 +380,11 @@ def _edit(name: str, old: str, new: str) -> Callable[[Path], None]:
     return edit
 
 
+def _with_other_template(folder: Path) -> None:
+    file = folder / "mine.jinja"
+    file.write_text("Hello! " + file.read_text(encoding="utf-8"), encoding="utf-8")
+
+
 RATE = _edit("given.yaml", "learning_rate: 0.01", "learning_rate: 0.02")
 DECAY = _edit("settings.yaml", "weight_decay: 0.0", "weight_decay: 0.3")
 ALPHA = _edit("settings.yaml", "lora_alpha: 8.0", "lora_alpha: 9.0")
@@ -316,6 +392,7 @@ CHANGES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "the data": ("data: ", _with_other_data),
     "the tokenizer": ("tokenizer: ", _with_other_tokenizer),
     "the base model": ("base: ", _with_other_base),
+    "the file of the template": ("template: ", _with_other_template),
     "a setting that was given": ("learning_rate: 0.01 → 0.02", RATE),
     "a setting that was written out": ("weight_decay: 0.3 → 0.0", DECAY),
     "a setting that was derived": ("lora_alpha: 9.0 → 8.0", ALPHA),
@@ -327,8 +404,9 @@ def test_what_has_changed_is_refused_by_name_and_nothing_is_touched(
     tmp_path: Path, named: str, change: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tiny.tiny_model("llama", tmp_path / "model")
+    (tmp_path / "mine.jinja").write_text(tiny.CHAT_TEMPLATE, encoding="utf-8")
     with pytest.raises(Stopped):
-        train(tiny_settings(model, tmp_path), stopping_at(3))
+        train(tiny_settings(model, tmp_path, template=tmp_path / "mine.jinja"), stopping_at(3))
     run = Run(tmp_path / "run")
     digests = json.loads(run.lineage.read_text())
     change(tmp_path)

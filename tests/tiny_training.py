@@ -24,8 +24,8 @@ from weitiao.models.source import resolve
 from weitiao.objectives.row import IGNORE, Row
 from weitiao.run import Run, read_events
 from weitiao.settings import Settings, make_settings
-from weitiao.training.loop import Pace
 from weitiao.training.optimizer import Masters, Rate
+from weitiao.training.pace import Pace
 
 METHOD: Mapping[str, Method] = {"full": METHODS["full"](), "top_layers": TopLayers(1), "lora": Lora(4, 8.0)}
 

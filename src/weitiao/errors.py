@@ -3,6 +3,8 @@
 Separate because every layer raises these and only the command line and the page show them.
 """
 
+from collections.abc import Sequence
+
 
 class WeitiaoError(Exception):
     """A problem to show to a person as ``error: problem`` and ``hint: hint``; never a traceback.
@@ -25,9 +27,13 @@ class SettingsError(WeitiaoError):
 
 
 class DataError(WeitiaoError):
-    """The user's data cannot be used as they are."""
+    """The user's data cannot be used as they are. ``rows`` are the rows of the train split that it is about."""
 
     exit_code = 3
+
+    def __init__(self, problem: str, hint: str = "", rows: Sequence[int] = ()) -> None:
+        super().__init__(problem, hint)
+        self.rows = tuple(rows)
 
 
 class ModelError(WeitiaoError):

@@ -9,6 +9,7 @@ import hashlib
 import json
 import subprocess
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,11 @@ _CODE = "code"
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Digests of all that decides a result's bits, and the run it started from (None: from a model of others)."""
+    """Digests of all that decides a result's bits, and the run it started from (None: from a model of others).
+
+    ``template`` is that of the chat template. ``moment`` (``2026-11-24T09:30:00``) is the local time that it is told
+    when it asks for the date; None when it does not.
+    """
 
     base: str
     data: str
@@ -32,6 +37,8 @@ class Lineage:
     code: str
     seed: int
     parent: str | None = None
+    template: str = ""
+    moment: str | None = None
 
     def json(self) -> dict[str, Any]:
         """As ``lineage.json`` holds it."""
@@ -44,10 +51,7 @@ class Lineage:
         if not isinstance(value, dict) or set(value) != names:
             raise _damaged(t("its fields are not {names}", names=", ".join(sorted(names))))
         for name, content in value.items():
-            right = isinstance(content, str) or (name == "parent" and content is None)
-            if name == "seed":
-                right = isinstance(content, int) and not isinstance(content, bool)
-            if not right:
+            if not _right(name, content):
                 raise _damaged(t("{name} is {value}", name=name, value=repr(content)[:60]))
         return Lineage(**value)
 
@@ -86,6 +90,20 @@ def code_version() -> str:
     except (OSError, subprocess.SubprocessError):
         return __version__
     return f"{__version__}+{told.stdout.strip()}"
+
+
+def _right(name: str, content: object) -> bool:
+    """Whether a field may have this content."""
+    if name == "seed":
+        return isinstance(content, int) and not isinstance(content, bool)
+    if content is None:
+        return name in ("parent", "moment")
+    if name == "moment" and isinstance(content, str):
+        try:
+            datetime.fromisoformat(content)
+        except ValueError:
+            return False
+    return isinstance(content, str)
 
 
 def _damaged(reason: str) -> DataError:

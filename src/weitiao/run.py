@@ -9,13 +9,14 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weitiao.errors import MachineError, SettingsError
+from weitiao.models.whole_folder import force
 from weitiao.words import t
 
 
@@ -117,16 +118,26 @@ def locked(run: Run) -> Iterator[None]:
 
 
 class Events:
-    """Appends to events.jsonl, a whole line at a time."""
+    """Appends to events.jsonl, a whole line at a time, and tells ``listen``. MachineError when the disk refuses."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, listen: Callable[[str, dict[str, Any]], None] = lambda kind, facts: None) -> None:
+        self._path = path
+        self._listen = listen
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, kind: str, **facts: Any) -> None:
         """Append one event with the time."""
         line = {"time": round(time.time(), 3), "kind": kind, **facts}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
+        with _writing(self._path):
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
+        self._listen(kind, facts)
+
+    def force(self) -> None:
+        """Put all so far on the disk itself. Before a checkpoint: the log must never know less than that."""
+        with _writing(self._path):
+            force(self._path)
+            force(self._path.parent)
 
     def close(self) -> None:
         """Close the file."""
@@ -134,34 +145,62 @@ class Events:
 
 
 def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Every event; a torn last line is passed over."""
+    """Every event; a torn last line is passed over. Raises ValueError for other lines that are no events."""
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
+            if line.endswith(b"\n"):
+                yield _event(line)
 
 
-def rewind_events(path: Path, step: int) -> None:
-    """Drop what was logged after ``step``: it will be done, and logged, again. Each step stands once in the log."""
+def rewind_events(path: Path, step: int, scored: bool = True) -> None:
+    """Drop what was logged after ``step``: it will be done, and logged, again. Each step stands once in the log.
+
+    Not ``scored``: what was logged of that step's evaluation is dropped too. So is what a power failure has torn, for
+    all up to a checkpoint was safe before that.
+    """
     if not path.is_file():
         return
-    kept = [event for event in read_events(path) if event.get("step", 0) <= step]
-    write_whole(path, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept))
+    kept = []
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                event = _event(line)
+            except ValueError:
+                continue
+            number = event.get("step", 0)
+            if number < step or (number == step and (scored or event["kind"] == "step")):
+                kept.append(json.dumps(event, ensure_ascii=False) + "\n")
+    write_whole(path, "".join(kept))
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text``, whole or not at all. Raises MachineError when the disk refuses."""
+    """Replace ``path`` by ``text``, whole or not at all, for good. Raises MachineError when the disk refuses."""
     unfinished = path.with_name(f".{path.name}.unfinished")
+    with _writing(path):
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            force(unfinished)
+            unfinished.replace(path)
+            force(path.parent)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+def _event(line: bytes) -> Mapping[str, Any]:
+    event = json.loads(line.decode("utf-8"))
+    if not isinstance(event, dict) or "kind" not in event:
+        raise ValueError(line[:60])
+    return event
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        yield
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise MachineError(
             t("{path} could not be written: {reason}", path=path, reason=error.strerror), t("free some space")
         ) from error

@@ -198,6 +198,15 @@ def test_a_foreign_category_is_refused_with_its_line(tiny_run: Path, tmp_path: P
     assert "ham, spam" in caught.value.hint
 
 
+def test_a_row_that_the_template_refuses_is_named(tiny_run: Path, tmp_path: Path) -> None:
+    template, data = tmp_path / "chat.jinja", tmp_path / "new.csv"
+    refusal = "{% if 'Nor this' in messages[0].content %}{{ raise_exception('no') }}{% endif %}"
+    template.write_text(refusal + tiny.CHAT_TEMPLATE, encoding="utf-8")
+    data.write_text("text,label\nNever seen,spam\nNor this,ham\n", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"^new\.csv:3: the chat template failed: no$"):
+        evaluate(settings(tiny_run, data=data, template=template))
+
+
 def test_changed_data_are_refused_by_digest(moved: Path) -> None:
     evaluate(settings(moved))
     with (moved.parent.parent / "rows.csv").open("a", encoding="utf-8") as file:

@@ -156,3 +156,66 @@ def test_the_lock_ends_with_the_block(tmp_path: Path) -> None:
         pass
     with (tmp_path / "out.csv").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_of_a_file_that_failed_before_its_first_part_nothing_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    with pytest.raises(ValueError, match="no"), growing_file(path, MADE_FROM):
+        raise ValueError("no")
+    assert list(tmp_path.iterdir()) == []
+    path.touch()
+    with pytest.raises(ValueError, match="no"), growing_file(path, MADE_FROM):
+        raise ValueError("no")
+    assert path.exists(), "it was there before"
+
+
+def test_a_file_without_a_part_is_begun_anew_from_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    with growing_file(path, MADE_FROM):
+        pass
+    with growing_file(path, {**MADE_FROM, "model": "m2"}) as grown:
+        grown.append(b"whole\n", 1)
+    with pytest.raises(SettingsError, match="something else: model"):
+        grow(path, [])
+
+
+def test_what_is_discarded_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    with growing_file(path, MADE_FROM) as grown:
+        grown.append(b"whole\n", 1)
+        grown.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_its_writer_discarded_meanwhile_is_not_taken_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = tmp_path / "out.csv", fcntl.flock
+
+    def late(handle: int, how: int) -> None:
+        path.unlink()
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(SettingsError, match="another process"):
+        grow(path, [b"a\n"])
+
+
+def test_a_file_that_may_not_be_written_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, flags: int, mode: int) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(MachineError, match=r"out\.csv could not be written: Permission denied") as caught:
+        grow(tmp_path / "out.csv", [])
+    assert "permissions" in caught.value.hint
+
+
+def test_a_full_disk_at_the_beginning_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MachineError, match="No space left"):
+        grow(tmp_path / "out.csv", [])
+    assert list(tmp_path.iterdir()) == []

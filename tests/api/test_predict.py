@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 import tiny
+from tiny_chats import CHATML
 from weitiao.api import predict as module
-from weitiao.api.growing_file import journal_path
+from weitiao.api.growing_file import growing_file, journal_path
 from weitiao.api.predict import Predictions, default_output, predict
 from weitiao.errors import DataError, ModelError, SettingsError, Stopped
 from weitiao.models.generate import Sampling
 from weitiao.settings import make_settings
+from weitiao.words import Language, set_language
 
 
 def ask(model: Path, data: Path, output: Path | None = None, **others: Any) -> Predictions:
@@ -273,6 +275,42 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     with pytest.raises(error, match=problem):
         change(tiny_run, data)
     assert [file.name for file in data.parent.iterdir()] == ["rows.csv"]
+
+
+REFUSING = CHATML.replace(
+    "{% for", "{% if 'Nor this' in messages[-1].content %}{{ raise_exception('no') }}{% endif %}{% for", 1
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lang", "problem"),
+    [
+        ("classify", "en", r"^new\.csv:4: the chat template failed: no$"),
+        ("reply", "en", r"^new\.csv:4: the chat template failed: no$"),
+        ("classify", "zh", r"^new\.csv:4: .*no$"),
+    ],
+)
+def test_a_row_that_the_template_refuses_is_named(
+    kind: str, lang: Language, problem: str, tiny_run: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    template, data = tmp_path / "chat.jinja", tmp_path / "new.csv"
+    template.write_text(REFUSING, encoding="utf-8")
+    data.write_text("prompt\nNever seen\nand this\nNor this\nmore\n", encoding="utf-8")
+    set_language(lang)
+    columns = {"kind": kind, "prompt_column" if kind == "reply" else "text_column": "prompt"}
+    with pytest.raises(ModelError, match=problem):
+        ask(tiny_run if kind == "classify" else tiny_llama, data, template=template, **columns)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["chat.jinja", "new.csv"], "nothing was answered yet"
+
+
+def test_after_a_mended_template_the_same_output_is_begun_anew(tiny_run: Path, tmp_path: Path) -> None:
+    """Where a killed process has left an output without a row, nothing is lost by beginning it with something else."""
+    data, path = tmp_path / "new.csv", tmp_path / "out.csv"
+    data.write_text("text\nNever seen\n", encoding="utf-8")
+    with growing_file(path, {"data": "1", "model": "2", "settings": "3"}):
+        pass
+    assert journal_path(path).exists()
+    assert ask(tiny_run, data, path).ledger["used"] == 1
 
 
 def test_the_output_lies_beside_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -241,6 +241,30 @@ def test_nothing_to_learn_is_exit_3(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "one category only" in err
 
 
+@pytest.mark.parametrize(
+    ("lang", "reason"),
+    [
+        ("en", "labelled x, but the same text at a.csv:3 is labelled y"),
+        ("zh", "标签为 x，但 a.csv:3 处相同文本的标签是 y"),
+    ],
+)
+def test_rows_that_all_contradict_each_other_are_listed_before_the_refusal(
+    lang: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na b,x\nA  b,y\n,x\n", encoding="utf-8")
+    out, err = run(capsys, path, "--lang", lang, code=3)
+    assert cells(out, "a.csv:2") == ["contradiction", reason]
+    assert cells(out, "a.csv:4")[0] == "empty_text"
+    assert ("error: " if lang == "en" else "错误：") in err
+    out, _ = run(capsys, path, "--lang", lang, "--json", code=3)
+    told = json.loads(out)
+    assert told["ledger"] == {"read": 3, "used": 0, "truncated": 0, "dropped": 3}
+    assert told["reasons"] == {"contradiction": 2, "empty_text": 1}
+    assert told["problems"][0] == {"kind": "contradiction", "where": "a.csv:2", "message": reason}
+    assert told["error"]["exit_code"] == 3
+
+
 def test_marked_spans_are_checked_and_not_called_trainable(
     tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,11 +1,16 @@
 """``weitiao evaluate`` shows every score with its interval, and refuses what has no effect."""
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from weitiao import cli
+from weitiao.api import kept_answers
+from weitiao.evaluation.ask import ask
 
 
 def told(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> tuple[str, str]:
@@ -80,3 +85,47 @@ def test_what_is_wrong_is_said_with_its_exit_code(
     assert any(line.startswith("hint: ") and hint in line for line in lines), err
     _, err = told([*[argument.format(**named) for argument in arguments], "--lang", "zh"], capsys, code)
     assert "错误：" in err and "提示：" in err
+
+
+@pytest.mark.parametrize(
+    ("language", "stopped", "hint", "gone_on"),
+    [
+        (
+            "en",
+            "stopped: stopped after 8 rows, and saved",
+            "give the same command again",
+            "8 of 30 rows had been scored",
+        ),
+        ("zh", "已停止：在 8 行之后停下，已保存", "请再用同一条命令", "30 行中已有 8 行评过分"),
+    ],
+)
+def test_stopped_it_goes_on_when_the_same_command_is_given_again(
+    language: str,
+    stopped: str,
+    hint: str,
+    gone_on: str,
+    tiny_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept_answers, "_SCORED_TOGETHER", 4)
+    data = str(tiny_run.parent.parent / "rows.csv")
+    arguments = [str(tiny_run), "--data", data, "--output", str(tmp_path / "out"), "--lang", language]
+    asked = 0
+
+    def stopping(*given: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return ask(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_answers, "ask", stopping)
+        _, err = told(arguments, capsys, 75)
+    assert stopped in err
+    assert hint in err
+    out, err = told([*arguments, "--json"], capsys)
+    assert gone_on in err
+    assert json.loads(out)["scores"]["accuracy"]["count"] == 30

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import tiny
 from template_bombs import BOMBS
 from tiny_chats import CONVERSATIONS, FORGETFUL, TEMPLATES
+from weitiao.codec import clock
 from weitiao.codec.template import SOURCE_LIMIT, Template
 from weitiao.errors import ModelError
 from weitiao.example import Message
@@ -118,8 +120,64 @@ def test_a_template_renders_as_in_transformers(name: str, reference: Any) -> Non
         assert Template(source, names).render(MESSAGES, prompt) == expected
 
 
-def test_the_date_can_be_asked_for() -> None:
-    assert len(Template("{{ strftime_now('%Y-%m-%d') }}", {}).render(MESSAGES)) == 10
+DATED = {
+    "as Llama 3.2 asks": (
+        "{%- if not date_string is defined %}{%- if strftime_now is defined %}"
+        "{%- set date_string = strftime_now('%d %b %Y') %}{%- else %}{%- set date_string = '26 Jul 2024' %}"
+        "{%- endif %}{%- endif %}\n{{ 'Today: ' + date_string }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    ),
+    "by name, in Chinese": "{{ strftime_now(format='%Y年%m月%d日') }}{{ messages[0].content }}",
+    "several, with quotes": """{{ strftime_now('"%A"') }} {{ strftime_now("'%B") }} {{ strftime_now("%d\\\\n") }}""",
+    "in a macro, in a loop": (
+        "{% macro day() %}{{ strftime_now('%j') }}{% endmacro %}"
+        "{% for m in messages %}{{ day() }}{{ m.content }}{{ strftime_now('%H') }}{% endfor %}"
+    ),
+    "in a block, behind a line break": (
+        "\n  {% set x %}{{ strftime_now('%U') }}{% endset %}\n{{ x }}\n  {% if x %}y{% endif %}"
+    ),
+    "behind white space": "   {% if true %}{{ strftime_now('%y') }}{% endif %}",
+    "asked for a reply": "{% if add_generation_prompt %}{{ strftime_now('%Y') }}{% endif %}",
+}
+TODAY, LATER = datetime(2026, 11, 24, 9, 30), datetime(2027, 3, 5, 23, 0)
+
+
+@pytest.mark.parametrize("name", DATED)
+def test_the_date_is_that_of_the_opening_and_is_kept_with_the_template(name: str, reference: Any) -> None:
+    """What is kept renders the same on any day, here and in transformers."""
+    turns = [{"role": message.role, "content": message.content} for message in MESSAGES]
+    with clock.fixed_at(TODAY):
+        template = Template(DATED[name], {})
+    with clock.fixed_at(LATER):
+        told = [template.render(MESSAGES, prompt) for prompt in (False, True)]
+        kept = Template(template.source, {})
+        other = Template(DATED[name], {}).render(MESSAGES, True)
+    assert template.dated and not kept.dated
+    assert other != told[1]
+    for prompt in (False, True):
+        assert kept.render(MESSAGES, prompt) == told[prompt]
+        assert told[prompt] == reference.apply_chat_template(
+            turns, chat_template=template.source, tokenize=False, add_generation_prompt=prompt
+        )
+    assert kept.source == template.source
+
+
+def test_the_date_is_that_of_today_unless_it_was_set() -> None:
+    before = datetime.now().replace(microsecond=0)
+    told = datetime.fromisoformat(Template("{{ strftime_now('%Y-%m-%dT%H:%M:%S') }}", {}).render(MESSAGES))
+    assert before <= told <= datetime.now()
+
+
+def test_a_template_that_asks_for_no_date_is_kept_as_it_is() -> None:
+    template = Template(FORGETFUL, {})
+    template.render(MESSAGES)
+    assert template.source == FORGETFUL and not template.dated
+
+
+@pytest.mark.parametrize("pattern", ["messages[0].content", "'%Y' ~ '-%m'"])
+def test_a_date_whose_pattern_is_not_written_out_is_refused_for_it_could_not_be_kept(pattern: str) -> None:
+    template = Template("{{ strftime_now(" + pattern + ") }}", {})
+    with pytest.raises(ModelError, match="not written out"):
+        template.render([Message("user", "%Y my secret")])
 
 
 def test_a_refusal_of_the_template_is_told() -> None:

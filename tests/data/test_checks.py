@@ -7,10 +7,11 @@ import pytest
 
 from fake_dataset import dataset
 from fake_dataset import texts as labelled_texts
-from weitiao.data.checks import inspect
+from weitiao.data.checks import Inspector, inspect
 from weitiao.data.dataset import open_dataset
+from weitiao.data.ledger import Dropped
 from weitiao.data.near import Pair, near_pairs
-from weitiao.data.partition import Sources, partition
+from weitiao.data.partition import Sources, assigned, partition
 from weitiao.data.samples import fetch
 from weitiao.errors import MachineError
 from weitiao.example import Category, Reply, Span, Spans
@@ -191,6 +192,16 @@ def test_a_large_file_is_sampled_and_this_is_said() -> None:
     assert "50 of 300" in sampled.message
     assert found.lengths["text"].count == 300
     assert found == inspect(sources, partition(sources), near_rows=50)
+
+
+def test_rows_can_be_looked_at_on_their_way_to_somebody_else() -> None:
+    rows = [*labelled_texts(300), ("free", Category("ham")), ("Free", Category("spam")), Dropped("a.csv:9", "x", "")]
+    sources = Sources(dataset(rows))
+    divided = partition(sources)
+    inspector = Inspector(divided, near_rows=50)
+    assert list(inspector.watch(assigned(sources, divided))) == list(assigned(sources, divided))
+    assert inspector.inspection() == inspect(sources, divided, near_rows=50)
+    assert len(inspector.inspection().contradictions) == 1
 
 
 @pytest.mark.slow

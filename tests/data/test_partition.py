@@ -8,6 +8,7 @@ import pytest
 
 from fake_dataset import FakeDataset, FakeLayout, Item, dataset, texts
 from weitiao import words
+from weitiao.data import keys
 from weitiao.data.ledger import Dropped
 from weitiao.data.partition import SPLITS, Partition, Sources, assigned, partition
 from weitiao.errors import DataError, SettingsError
@@ -123,6 +124,17 @@ def test_contradictions_all_go_and_each_names_a_row_that_disagrees() -> None:
     assert found.dropped[7] == ("contradiction", "labelled ham, but the same text at sms.csv:8 is labelled spam")
     assert found.dropped[8][0] == "contradiction"
     assert [p.where for p in found.problems if p.kind == "contradiction"] == ["sms.csv:8", "sms.csv:9", "sms.csv:10"]
+
+
+def test_of_three_labels_each_row_names_the_first_that_disagrees() -> None:
+    rows = [*texts(6), *(("free", Category(label)) for label in "cabcab")]
+    found = partition(Sources(dataset(rows, name="sms.csv")))
+    said = [found.dropped[row][1] for row in range(6, 12)]
+    assert said == [
+        f"labelled {label}, but the same text at sms.csv:{line} is labelled {other}"
+        for label, line, other in [("c", 9, "a"), *((label, 8, "c") for label in "ab"), ("c", 9, "a"),
+                                   *((label, 8, "c") for label in "ab")]
+    ]  # fmt: skip
 
 
 def test_an_unlabelled_copy_neither_contradicts_nor_counts() -> None:
@@ -289,16 +301,21 @@ def test_the_decisions_equal_those_of_a_plain_dictionary() -> None:
         assert found.dropped.reason(row) == expected
 
 
-def test_memory_stays_under_130_bytes_a_row() -> None:
+def test_memory_stays_under_45_bytes_a_row_and_14_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "BLOCK_ROWS", 1 << 10)  # so that the rows fill many blocks and parts
+    monkeypatch.setattr(keys, "_PART_ROWS", 1 << 10)
+
     class Generated(FakeDataset):
         def __iter__(self) -> Iterator[Item]:
             for n in range(20_000):
                 yield make_example((Message("document", f"text {n % 16_000}"),), Reply("x"), f"big.jsonl:{n + 1}")
 
     source = Sources(Generated([], FakeLayout("reply")))
+    partition(Sources(dataset(texts(20))))  # what is loaded once is no row's
     tracemalloc.start()
     found = partition(source)
-    _, peak = tracemalloc.get_traced_memory()
+    kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(found.dropped) == 4_000
-    assert peak < 130 * 20_000
+    assert peak < 45 * 20_000
+    assert kept < 14 * 20_000

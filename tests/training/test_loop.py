@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers import Cache
 
 from tiny_training import (
     METHOD,
@@ -25,12 +24,13 @@ from weitiao.methods import Lora
 from weitiao.models.anatomy import Model
 from weitiao.objectives.row import Row
 from weitiao.run import Run, read_events
-from weitiao.training import loop
-from weitiao.training.batches import Batch, batches_of_step
+from weitiao.training.batches import batches_of_step
 from weitiao.training.checkpoint import checkpoints
-from weitiao.training.loop import Place, total_steps, train
-from weitiao.training.loss import loss_sum
+from weitiao.training.exact import Exact
+from weitiao.training.loop import total_steps, train
+from weitiao.training.loss import learn
 from weitiao.training.optimizer import Masters
+from weitiao.training.pace import Pace, Place
 
 
 class Noting(list[Row]):
@@ -54,7 +54,7 @@ def summed_gradient(
     model: Model, masters: Masters, rows: list[Row], capacity: int, packing: bool
 ) -> dict[str, NDArray[np.float32]]:
     for batch in batches_of_step(rows, capacity, packing):
-        torch.autograd.backward(loss_sum(model, batch)[0])
+        learn(model, batch)
         masters.collect()
     found = gradients(masters)
     masters.step(0.0, 1, 0.0)
@@ -85,7 +85,7 @@ def test_eight_accumulations_of_one_are_one_batch_of_eight(tiny_llama: Path, tmp
 def test_every_row_comes_once_an_epoch_and_the_last_epoch_may_be_a_part(llama: tuple[Model, Masters]) -> None:
     model, masters = llama
     rows = Noting(random_rows(22, longest=8))
-    steps = list(train(model, rows, masters, pace(15, rows_per_step=4), Place()))
+    steps = list(train(Exact(model), rows, masters, pace(15, rows_per_step=4), Place()))
     assert [step.place.step for step in steps] == list(range(1, 16))
     assert Counter(rows.asked[:22]) == Counter(range(22)) == Counter(rows.asked[22:44])
     assert rows.asked[:22] != rows.asked[22:44]
@@ -100,7 +100,7 @@ def test_steps_are_random_draws_and_not_sorted_by_length(llama: tuple[Model, Mas
     short, long = random_rows(60, longest=5), random_rows(60, seed=1, longest=5)
     long = [Row("", np.tile(row.tokens, 4), np.tile(row.targets, 4)) for row in long]
     rows = Noting([row for pair in zip(short, long, strict=True) for row in pair])
-    list(train(model, rows, masters, pace(10, rows_per_step=12), Place()))
+    list(train(Exact(model), rows, masters, pace(10, rows_per_step=12), Place()))
     share = [np.mean([index % 2 for index in rows.asked[start : start + 12]]) for start in range(0, 120, 12)]
     assert min(share) > 0 and max(share) < 1
     assert np.std(share) == pytest.approx(0.5 / 12**0.5, abs=0.07)  # as drawing blindly gives; sorted it would be 0.5
@@ -110,14 +110,14 @@ def test_training_goes_on_within_an_epoch_at_the_row_where_it_stood(tiny_llama: 
     model, masters = learner(tiny_llama, METHOD["lora"])
     rows = Noting(random_rows(20, longest=8))
     place = Place()
-    for step in train(model, rows, masters, pace(12), Place()):
+    for step in train(Exact(model), rows, masters, pace(12), Place()):
         place = step.place
         if place.step == 7:
             break
     done = len(rows.asked)
-    list(train(model, rows, masters, pace(12), place))
+    list(train(Exact(model), rows, masters, pace(12), place))
     again = Noting(random_rows(20, longest=8))
-    list(train(model, again, masters, pace(12), Place()))
+    list(train(Exact(model), again, masters, pace(12), Place()))
     assert rows.asked == again.asked
     assert done == 28
 
@@ -128,12 +128,12 @@ def test_dropout_follows_from_the_step_and_leaves_global_randomness_alone(tiny_l
         model, masters = learner(tiny_llama, Lora(4, 8.0, dropout=0.5))
         torch.manual_seed(state)
         before = torch.get_rng_state()
-        losses.append([step.loss for step in train(model, rows, masters, pace(4), Place())])
+        losses.append([step.loss for step in train(Exact(model), rows, masters, pace(4), Place())])
         assert torch.equal(torch.get_rng_state(), before)
     model, masters = learner(tiny_llama, Lora(4, 8.0))
-    without = [step.loss for step in train(model, rows, masters, pace(4), Place())]
+    without = [step.loss for step in train(Exact(model), rows, masters, pace(4), Place())]
     model, masters = learner(tiny_llama, Lora(4, 8.0, dropout=0.5))
-    other_seed = [step.loss for step in train(model, rows, masters, pace(4, seed=1), Place())]
+    other_seed = [step.loss for step in train(Exact(model), rows, masters, pace(4, seed=1), Place())]
     assert losses[0] == losses[1]
     assert losses[0][0] != without[0] != other_seed[0] != losses[0][0]
 
@@ -141,10 +141,10 @@ def test_dropout_follows_from_the_step_and_leaves_global_randomness_alone(tiny_l
 def test_each_step_drops_something_else(tiny_llama: Path) -> None:
     """The same rows again and again, nothing learned: only the masks differ."""
     model, masters = learner(tiny_llama, Lora(4, 8.0, dropout=0.5))
-    losses = [step.loss for step in train(model, random_rows(4), masters, pace(5, peak=0.0), Place())]
+    losses = [step.loss for step in train(Exact(model), random_rows(4), masters, pace(5, peak=0.0), Place())]
     assert np.std(losses) > 1e-3
     model, masters = learner(tiny_llama, Lora(4, 8.0))
-    losses = [step.loss for step in train(model, random_rows(4), masters, pace(5, peak=0.0), Place())]
+    losses = [step.loss for step in train(Exact(model), random_rows(4), masters, pace(5, peak=0.0), Place())]
     assert np.std(losses) < 1e-5
 
 
@@ -154,7 +154,7 @@ def test_the_model_is_in_training_mode_again_after_the_caller_has_evaluated(tiny
     for evaluates in (False, True):
         model, masters = learner(tiny_llama, Lora(4, 8.0, dropout=0.5))
         losses = []
-        for step in train(model, rows, masters, pace(4), Place()):
+        for step in train(Exact(model), rows, masters, pace(4), Place()):
             losses.append(step.loss)
             if evaluates:
                 model.eval()
@@ -165,7 +165,7 @@ def test_the_model_is_in_training_mode_again_after_the_caller_has_evaluated(tiny
 def test_training_learns(tiny_llama: Path) -> None:
     model, masters = learner(tiny_llama, METHOD["full"])
     rows = random_rows(8, longest=12)
-    losses = [step.loss for step in train(model, rows, masters, pace(40, rows_per_step=8, peak=1e-2), Place())]
+    losses = [step.loss for step in train(Exact(model), rows, masters, pace(40, rows_per_step=8, peak=1e-2), Place())]
     assert losses[-1] < losses[0] / 4
 
 
@@ -187,7 +187,7 @@ def test_a_loss_that_is_not_a_number_names_the_step_and_its_rows(
     kept: list[dict[str, torch.Tensor]] = []
     _break_at(3, monkeypatch)
     with pytest.raises(DataError) as caught:
-        for _ in train(model, rows, masters, pace(9), Place()):
+        for _ in train(Exact(model), rows, masters, pace(9), Place()):
             kept.append({name: weight.clone() for name, weight in masters.weights.items()})
     assert len(kept) == 2
     assert all(torch.equal(weight, kept[-1][name]) for name, weight in masters.weights.items())
@@ -220,15 +220,20 @@ def test_what_is_not_finite_never_reaches_a_checkpoint(
 def _break_at(step: int, patch: pytest.MonkeyPatch) -> None:
     """From ``step`` on, every loss is not a number."""
     begun = 0
+    right = Exact.learn
 
-    def counted(rows: Sequence[Row], capacity: int, packing: bool) -> list[Batch]:
+    def broken(self: Exact, rows: Sequence[Row], masters: Masters, pace: Pace, number: int) -> tuple[float, int]:
         nonlocal begun
         begun += 1
-        return batches_of_step(rows, capacity, packing)
+        loss, count = right(self, rows, masters, pace, number)
+        if begun >= step:
+            for total in gradients_in(masters):
+                total *= float("nan")
+            return float("nan"), count
+        return loss, count
 
-    def broken(model: Model, batch: Batch, past: Cache | None) -> tuple[torch.Tensor, int]:
-        loss, count = loss_sum(model, batch, past)
-        return (loss * float("nan") if begun >= step else loss), count
+    patch.setattr(Exact, "learn", broken)
 
-    patch.setattr(loop, "batches_of_step", counted)
-    patch.setattr(loop, "loss_sum", broken)
+
+def gradients_in(masters: Masters) -> list[torch.Tensor]:
+    return [weight.grad for weight in masters.weights.values() if weight.grad is not None]

@@ -26,13 +26,14 @@ def _no_measuring() -> Iterator[None]:
 
 
 LOAD = Load(
+    engine="fast",
     parameters=135_000_000,
     trained=5_000_000,
-    layers=30,
     width=576,
-    hidden=1536,
     vocabulary=49_152,
     bytes_per_weight=2,
+    present_bytes=1_000_000_000,
+    kept_bytes=400_000,
     tokens_per_pass=2048,
     asked_per_pass=100,
     train_tokens=1_000_000,
@@ -42,17 +43,21 @@ LOAD = Load(
 
 
 @pytest.mark.parametrize(
-    "name", ["parameters", "trained", "layers", "width", "hidden", "vocabulary", "tokens_per_pass", "asked_per_pass"]
+    "name", ["trained", "present_bytes", "kept_bytes", "vocabulary", "tokens_per_pass", "asked_per_pass"]
 )
 def test_more_of_anything_needs_more_memory(name: str) -> None:
     assert memory_bytes(replace(LOAD, **{name: 2 * getattr(LOAD, name)})) > memory_bytes(LOAD)
 
 
-def test_what_learns_costs_its_master_its_gradient_sum_and_two_moments() -> None:
+def test_what_learns_will_cost_two_moments_and_a_gradient() -> None:
     more = memory_bytes(replace(LOAD, trained=6_000_000)) - memory_bytes(LOAD)
-    assert more == 1_000_000 * (4 * 4 + 2)
-    own_masters = replace(LOAD, bytes_per_weight=4)
-    assert memory_bytes(replace(own_masters, trained=6_000_000)) - memory_bytes(own_masters) == 1_000_000 * (3 * 4 + 4)
+    assert more == 1_000_000 * (2 * 4 + 2)
+
+
+def test_scoring_counts_where_training_needs_less() -> None:
+    small = replace(LOAD, tokens_per_pass=1)
+    assert memory_bytes(small) == memory_bytes(replace(small, tokens_per_pass=2))
+    assert memory_bytes(replace(small, vocabulary=98_304)) > memory_bytes(small)
 
 
 def test_time_is_operations_by_speed() -> None:
@@ -75,7 +80,7 @@ def test_a_plan_names_what_the_run_will_do_and_leaves_nothing_behind(tiny_llama:
     run = api_train.train(settings)
     first = next(event for event in read_events(run.events) if event["kind"] == "plan")
     assert planned.steps == first["steps"] == len(step_losses(run)) == 8
-    assert planned.estimate.memory_bytes == first["memory_bytes"]
+    assert planned.estimate.memory_bytes == pytest.approx(first["memory_bytes"], rel=0.1)
     assert planned.trained == sum(tensor.numel() for tensor in _weights(run).values())
 
 

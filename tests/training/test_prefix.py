@@ -11,8 +11,10 @@ from tiny_training import METHOD, learner, pace, random_rows
 from weitiao.methods import Lora
 from weitiao.models.anatomy import embeddings
 from weitiao.objectives.row import IGNORE, Row
-from weitiao.training import loop
-from weitiao.training.loop import Place, train
+from weitiao.training import exact
+from weitiao.training.exact import Exact
+from weitiao.training.loop import train
+from weitiao.training.pace import Place
 from weitiao.training.prefix import may_share, shared_length, without_prefix
 
 
@@ -60,7 +62,7 @@ def test_loss_and_gradient_are_those_of_whole_rows(tiny_folders: TinyFolders, fa
     for share in (True, False):
         model, masters = learner(tiny_folders[family], METHOD[method])
         once = pace(1, 8, share_prefix=share, max_grad_norm=0.0, capacity=300)
-        step = next(train(model, rows, masters, once, Place()))
+        step = next(train(Exact(model), rows, masters, once, Place()))
         first = {name: moment for name, moment in masters.moments().items() if name.startswith("first/")}
         found.append((step, first))
     (step, shared), (whole_step, whole) = found
@@ -76,12 +78,12 @@ def test_the_prefix_is_computed_once_a_step(tiny_llama: Path, monkeypatch: pytes
     model, masters = learner(tiny_llama, METHOD["lora"])
     lengths: list[int] = []
     embeddings(model).register_forward_pre_hook(lambda _, inputs: lengths.append(inputs[0].shape[1]))
-    list(train(model, with_prefix(random_rows(8), 100), masters, pace(2, 8, capacity=60), Place()))
+    list(train(Exact(model), with_prefix(random_rows(8), 100), masters, pace(2, 8, capacity=60), Place()))
     assert lengths.count(100) == 2 and len(lengths) > 6
     assert max(length for length in lengths if length != 100) <= 40
     lengths.clear()
-    monkeypatch.setattr(loop, "shared_length", lambda rows: 0)
-    list(train(model, with_prefix(random_rows(8), 100), masters, pace(1, 8), Place()))
+    monkeypatch.setattr(exact, "shared_length", lambda rows: 0)
+    list(train(Exact(model), with_prefix(random_rows(8), 100), masters, pace(1, 8), Place()))
     assert min(lengths) > 100
 
 
@@ -100,7 +102,10 @@ def test_a_model_that_drops_at_random_never_shares(tiny_folders: TinyFolders, tm
             model, masters = learner(folder, METHOD["lora"])
             torch.manual_seed(state)
             losses.append(
-                [step.loss for step in train(model, with_prefix(random_rows(8), 100), masters, pace(3, 8), Place())]
+                [
+                    step.loss
+                    for step in train(Exact(model), with_prefix(random_rows(8), 100), masters, pace(3, 8), Place())
+                ]
             )
         assert losses[0] == losses[1]
         assert not may_share(model)

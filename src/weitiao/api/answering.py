@@ -9,20 +9,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from weitiao.api.preparation import context_of, model_config
 from weitiao.api.task_file import TrainedTask, read_task
 from weitiao.codec import Codec, open_codec
-from weitiao.example import Task
+from weitiao.example import Message, Task
 from weitiao.models.anatomy import Model
 from weitiao.models.load import load
 from weitiao.models.precision import one_precision
 from weitiao.models.source import ModelSource, Progress, resolve
+from weitiao.objectives.row import Row
 from weitiao.run import Run
 from weitiao.settings import Settings, parse_settings
 from weitiao.training import machine
 from weitiao.training.defaults import context_limit
+from weitiao.training.engine import Engine
+from weitiao.training.fast import engine_for
+
+_PROOF = (  # what both engines read before one is chosen
+    "The quick brown fox jumps over the lazy dog, and nobody asks it why.",
+    "学而时习之，不亦说乎？有朋自远方来，不亦乐乎？",
+)
 
 
 @dataclass(frozen=True)
@@ -79,3 +88,11 @@ def load_respondent(respondent: Respondent, given: Settings) -> Model:
     one_precision(model, dtype)
     torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
     return model
+
+
+def load_engine(respondent: Respondent, given: Settings) -> Engine:
+    """The model of :func:`load_respondent` with what reads its answers, chosen as in training."""
+    model = load_respondent(respondent, given)
+    prompts = respondent.codec.encode_prompts([(Message("user", text),) for text in _PROOF])
+    rows = [Row("", tokens, np.zeros(len(tokens), dtype=np.int32)) for tokens in prompts]
+    return engine_for(model, respondent.setting(given, "engine"), rows, respondent.cutoff_len)[0]

@@ -7,7 +7,6 @@ the functions that ``train`` uses, so that what is shown is what is learned.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
@@ -26,10 +25,11 @@ from weitiao.api.preparation import (
     trainable_task,
     usable_rows,
 )
+from weitiao.api.undivided import read_undivided
 from weitiao.codec import Codec, Encoding, open_codec
 from weitiao.data.checks import Lengths, inspect
 from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
-from weitiao.data.partition import SPLITS, Sources
+from weitiao.data.partition import SPLITS
 from weitiao.errors import DataError, WeitiaoError
 from weitiao.example import Category, Example, Kind
 from weitiao.models.source import ModelSource, resolve
@@ -106,8 +106,8 @@ def check(settings: Settings, rows: int = ROWS, listen: Listener = lambda kind, 
         opened = divide(sources, settings)
     except DataError as error:
         found.refused = error
-        found.problems = tuple(note for dataset, _ in sources.given for note in dataset.notes)
-        _read_only(sources, found)
+        problems = read_undivided(sources, found.ledger)
+        found.problems = (*(note for dataset, _ in sources.given for note in dataset.notes), *problems)
         return found
     found.read_as, found.splits = opened.read_as, opened.partition.counts
     listen("data", {"read_as": found.read_as})
@@ -125,24 +125,6 @@ def check(settings: Settings, rows: int = ROWS, listen: Listener = lambda kind, 
         found.refused = error
     found.problems = (*opened.problems(), *inspection.problems, *_problems(found, prepared))
     return found
-
-
-def _read_only(sources: Sources, found: Checked) -> None:
-    """The ledger of data that cannot be divided: as the readers and the labels leave it."""
-    for dataset, _ in sources.given:
-        with suppress(DataError):  # the refusal already says it
-            for item in dataset:
-                found.ledger.add(_read_entry(item, found.kind))
-
-
-def _read_entry(item: Example | Dropped, kind: Kind) -> Entry:
-    if isinstance(item, Dropped):
-        return Entry(item.source, "dropped", item.reason, item.detail)
-    if item.label is None and kind == "reply":
-        return Entry(item.source, "dropped", "no_reply", t("has no reply to learn from"), item.id)
-    if item.label is None and kind != "continue":
-        return Entry(item.source, "dropped", "no_label", t("has no label"), item.id)
-    return Entry(item.source, "used", example=item.id)
 
 
 def _use_all(opened: Opened, ledger: Ledger) -> None:

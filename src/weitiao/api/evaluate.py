@@ -19,7 +19,8 @@ from typing import Any, Literal
 import numpy as np
 
 from weitiao import __version__
-from weitiao.api.answering import Respondent, find_respondent, load_respondent
+from weitiao.api.answering import Respondent, find_respondent, load_engine
+from weitiao.api.kept_answers import Asked, Asking, kept_answers
 from weitiao.api.preparation import MOST_ITEMS
 from weitiao.api.reporting import write_report
 from weitiao.api.scored_set import ScoredSet, every_row, own_test_split
@@ -27,11 +28,10 @@ from weitiao.data.ledger import Ledger
 from weitiao.data.samples import SAMPLES
 from weitiao.errors import SettingsError
 from weitiao.evaluation.answers import Answers, select
-from weitiao.evaluation.ask import ask
 from weitiao.evaluation.metrics import Score, details, scores
 from weitiao.example import Category
 from weitiao.models.anatomy import Model, parameter_count
-from weitiao.run import Run
+from weitiao.run import Run, locked
 from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.words import language, t
@@ -41,6 +41,9 @@ Rows = Literal["all", "test"]
 
 _GENERATED = 32  # replies that are written out unless the settings say how many
 _SLICES = ("short", "middle", "long")
+_LOCK = ".lock"
+_PAGES = ("report.html", "card.md", "report.json")
+_UNFINISHED = frozenset((_LOCK, "ledger.jsonl", *_PAGES, *(f".{page}.unfinished" for page in _PAGES)))
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def evaluate(
 
     ``rows`` says which rows of the data are asked: all, or those that training would keep for the test. With
     ``slices`` the scores of short, middling and long texts are told apart. ``settings.output_dir`` gets the report.
-    Raises SettingsError, DataError, ModelError.
+    Stopped or killed, the same call goes on with the answers that it has. Raises Stopped when asked to stop, and
+    SettingsError, DataError, ModelError, MachineError.
     """
     started = time.monotonic()
     respondent = find_respondent(settings)
@@ -93,19 +97,20 @@ def evaluate(
         own = not settings.data or rows == "test"
         scored = (own_test_split if own else every_row)(respondent, settings, ledger)
         _announce(scored, ledger, listen)
-        model = load_respondent(respondent, settings)
-        answers = _answers(model, respondent, settings, scored, listen)
-        found = scores(answers, scored.task.categories)
-        report = {
-            **_frame(respondent, model),
-            "task": asdict(scored.task),
-            "data": _data_facts(scored, ledger),
-            "after": {"scores": _json(found), "details": details(answers, scored.task.categories)},
-            "items": _items(scored, answers),
-            "cost": _cost(time.monotonic() - started, sum(len(item.row.tokens) for item in scored.items)),
-        }
-        if folder is not None:
-            write_report(Run(folder), report, settings.lang or language())
+        engine = load_engine(respondent, settings)
+        with kept_answers(engine, _asking(respondent, settings, scored), listen) as asked:
+            answers = asked.answers
+            found = scores(answers, scored.task.categories)
+            report = {
+                **_frame(respondent, engine.model),
+                "task": asdict(scored.task),
+                "data": _data_facts(scored, ledger),
+                "after": {"scores": _json(found), "details": details(answers, scored.task.categories)},
+                "items": _items(scored, answers),
+                "cost": _cost(time.monotonic() - started, asked, scored),
+            }
+            if folder is not None:
+                write_report(Run(folder), report, settings.lang or language())
     return Evaluation(found, _by_length(scored, answers) if slices else (), report, folder)
 
 
@@ -118,35 +123,41 @@ def _announce(scored: ScoredSet, ledger: Ledger, listen: Listener) -> None:
 
 @contextmanager
 def _new_folder(name: str | None) -> Iterator[Path | None]:
-    """A new folder for the report; it is gone again when the evaluation fails."""
+    """A new folder for the report; it is gone again when the evaluation fails. What a killed one left is as new."""
     if name is None:
         yield None
         return
     folder = Path(name)
-    if folder.is_dir() and any(folder.iterdir()):
-        raise SettingsError(
-            t("output_dir {folder} is not empty", folder=folder), t("name a new folder; nothing is overwritten")
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    before = _left_there(folder)
+    with locked(Run(folder)):
+        if "report.json" in _left_there(folder) - before:  # another evaluation has ended in it meanwhile
+            raise _not_empty(folder)
+        try:
+            yield folder
+            (folder / _LOCK).unlink()
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
-def _answers(model: Model, respondent: Respondent, settings: Settings, scored: ScoredSet, listen: Listener) -> Answers:
-    generated = respondent.setting(settings, "generate_max_samples")
-    return ask(
-        model,
-        [(item.example, item.row) for item in scored.items],
-        scored.task,
-        respondent.codec,
-        respondent.cutoff_len,
-        _GENERATED if generated is None else generated,
-        respondent.setting(settings, "max_new_tokens"),
-        lambda done, count: listen("scoring", {"done": done, "count": count}),
+def _left_there(folder: Path) -> set[str]:
+    """What a killed evaluation has left, by its lock. Raises SettingsError when something else lies there."""
+    present = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if present and not (_LOCK in present and present <= _UNFINISHED):
+        raise _not_empty(folder)
+    return present
+
+
+def _not_empty(folder: Path) -> SettingsError:
+    return SettingsError(
+        t("output_dir {folder} is not empty", folder=folder), t("name a new folder; nothing is overwritten")
     )
+
+
+def _asking(respondent: Respondent, settings: Settings, scored: ScoredSet) -> Asking:
+    generated = respondent.setting(settings, "generate_max_samples")
+    most = _GENERATED if generated is None else generated
+    return Asking(respondent, scored, most, respondent.setting(settings, "max_new_tokens"))
 
 
 def _by_length(scored: ScoredSet, answers: Answers) -> tuple[Slice, ...]:
@@ -224,10 +235,13 @@ def _judged(answers: Answers, number: int) -> str:
     return "right" if answers.predicted[number] == answers.gold[number] else "wrong"
 
 
-def _cost(seconds: float, tokens: int) -> dict[str, Any]:
+def _cost(seconds: float, asked: Asked, scored: ScoredSet) -> dict[str, Any]:
+    """Of this process and, when it went on, of those before it."""
+    seconds += asked.seconds
+    tokens = sum(len(item.row.tokens) for item in scored.items)
     return {
         "seconds": round(seconds, 2),
-        "cpu_seconds": round(time.process_time(), 2),
+        "cpu_seconds": round(time.process_time() + asked.cpu_seconds, 2),
         "tokens": tokens,
         "tokens_per_second": round(tokens / seconds, 1),
         "peak_memory_bytes": machine.peak_memory_bytes(),

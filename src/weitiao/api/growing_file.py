@@ -45,7 +45,7 @@ class GrowingFile:
 
     def append(self, part: bytes, place: Any) -> None:
         """Add ``part``; ``place`` says where to go on after it. Both are on disk when this returns."""
-        try:
+        with _on_disk(self.path):
             self._file.write(part)
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -53,16 +53,15 @@ class GrowingFile:
             length = self.journal.bytes + len(part)
             self.journal = replace(self.journal, bytes=length, sha256=self._digest.hexdigest(), place=place)
             _write_journal(self.path, self.journal)
-        except OSError as error:
-            raise MachineError(
-                t("{path} could not be written: {reason}", path=self.path, reason=error.strerror or error),
-                t("free some space and give the same command again: it goes on"),
-            ) from error
 
     def finish(self) -> None:
         """Say that the file is whole, by deleting its journal."""
         journal_path(self.path).unlink()
         force(self.path.parent)
+
+    def discard(self) -> None:
+        """Delete the file, and then what says that it is unfinished: it is no longer needed."""
+        _discard(self.path)
 
 
 def journal_path(path: Path) -> Path:
@@ -79,21 +78,51 @@ def growing_file(path: Path, made_from: Mapping[str, str]) -> Iterator[GrowingFi
     """
     existed = path.exists()
     with _locked(path) as file:
-        journal = _read_journal(path) if existed else None
-        if journal is None and path.stat().st_size:
-            raise SettingsError(
-                t("{path} exists already", path=path), t("delete it, or name another --output; nothing is overwritten")
-            )
-        if journal is None:
-            journal = Journal(dict(made_from), 0, hashlib.sha256().hexdigest(), None)
+        grown = None
+        try:
+            grown = GrowingFile(path, file, _journal_of(path, made_from, existed))
+            yield grown
+        except BaseException:
+            if not existed and (grown is None or not grown.journal.bytes):
+                _discard(path)
+            raise
+
+
+def _journal_of(path: Path, made_from: Mapping[str, str], existed: bool) -> Journal:
+    """The journal to go on from; a new one, already on disk, where there is nothing to go on from."""
+    journal = _read_journal(path) if existed else None
+    if journal is None and path.stat().st_size:
+        raise SettingsError(
+            t("{path} exists already", path=path), t("delete it, or name another --output; nothing is overwritten")
+        )
+    if journal is None or not journal.bytes:
+        journal = Journal(dict(made_from), 0, hashlib.sha256().hexdigest(), None)
+        with _on_disk(path):
             _write_journal(path, journal)
-        changed = [name for name, digest in made_from.items() if journal.made_from.get(name) != digest]
-        if changed:
-            raise SettingsError(
-                t("{path} was begun with something else: {names}", path=path, names=", ".join(changed)),
-                t("give the same again to go on; delete the file to begin anew, or name another --output"),
-            )
-        yield GrowingFile(path, file, journal)
+    changed = [name for name, digest in made_from.items() if journal.made_from.get(name) != digest]
+    if changed:
+        raise SettingsError(
+            t("{path} was begun with something else: {names}", path=path, names=", ".join(changed)),
+            t("give the same again to go on; delete the file to begin anew, or name another --output"),
+        )
+    return journal
+
+
+def _discard(path: Path) -> None:
+    journal = journal_path(path)
+    for place in (path, journal, journal.with_name(f".{journal.name}")):  # a journal without its file is taken for none
+        place.unlink(missing_ok=True)
+
+
+@contextmanager
+def _on_disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(
+            t("{path} could not be written: {reason}", path=path, reason=error.strerror or error),
+            t("free some space and give the same command again: it goes on"),
+        ) from error
 
 
 def _cut(path: Path, file: BinaryIO, journal: Journal) -> Any:
@@ -106,7 +135,7 @@ def _cut(path: Path, file: BinaryIO, journal: Journal) -> Any:
     if left or digest.hexdigest() != journal.sha256:
         raise SettingsError(
             t("{path} was changed since it was begun", path=path),
-            t("delete the file to begin anew, or name another --output"),
+            t("delete the file to begin anew"),
         )
     file.seek(journal.bytes)
     file.truncate()
@@ -120,15 +149,26 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
             t("{path} cannot be a file: {reason}", path=path, reason=t("it is a folder, or its folder does not exist")),
             t("name another --output"),
         )
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise MachineError(
+            t("{path} could not be written: {reason}", path=path, reason=error.strerror or error),
+            t("check its permissions and owner"),
+        ) from error
     with os.fdopen(handle, "r+b") as file:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SettingsError(
-                t("another process is writing {path}", path=path), t("wait for it, or name another --output")
-            ) from None
+        if not _takes_lock(handle, path):
+            raise SettingsError(t("another process is writing {path}", path=path), t("wait until it has ended"))
         yield file
+
+
+def _takes_lock(handle: int, path: Path) -> bool:
+    """Whether ``path``, opened as ``handle``, is now locked; False also when its writer has deleted it meanwhile."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _read_journal(path: Path) -> Journal | None:

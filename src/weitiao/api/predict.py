@@ -13,10 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from weitiao.api.answering import Respondent, find_respondent, load_respondent
+from weitiao.api.answering import Respondent, find_respondent, load_engine
 from weitiao.api.context import fit
 from weitiao.api.growing_file import GrowingFile, growing_file
 from weitiao.api.prediction_rows import Prediction, RowFormat, form_of
+from weitiao.api.preparation import naming_row
 from weitiao.api.scored_set import open_for, task_in
 from weitiao.api.stopping import StopRequest
 from weitiao.codec.prompt import conversation
@@ -26,10 +27,10 @@ from weitiao.errors import SettingsError
 from weitiao.evaluation.score import answer_tokens, category_log_probabilities, probabilities, prompts_within
 from weitiao.example import Example, Task, make_example
 from weitiao.lineage import digest_json
-from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
 from weitiao.settings import Settings
 from weitiao.training.chance import seed_for
+from weitiao.training.engine import Engine
 from weitiao.words import language, t
 
 Listener = Callable[[str, dict[str, Any]], None]
@@ -81,7 +82,7 @@ def predict(
         size = _WRITTEN_TOGETHER if task.kind == "reply" else _SCORED_TOGETHER
         answer: Answer | None = None
         while chunk := list(islice(rows, size)):
-            answer = answer or _answerer(load_respondent(respondent, settings), respondent, task, sampling)
+            answer = answer or _answerer(load_engine(respondent, settings), respondent, task, sampling)
             _append(grown, layout, tally, chunk, _predictions(chunk, answer, tally.rows // size))
             listen("predicted", {"rows": tally.rows})
             stop.obey(
@@ -188,31 +189,31 @@ def _predictions(chunk: Sequence[Example | Dropped], answer: Answer, number: int
     ]
 
 
-def _answerer(model: Model, respondent: Respondent, task: Task, sampling: Sampling) -> Answer:
+def _answerer(engine: Engine, respondent: Respondent, task: Task, sampling: Sampling) -> Answer:
     if task.kind == "reply":
-        return lambda examples, number: _replies(model, respondent, task, sampling, examples, number)
-    return lambda examples, number: _categories(model, respondent, task, examples)
+        return lambda examples, number: _replies(engine, respondent, task, sampling, examples, number)
+    return lambda examples, number: _categories(engine, respondent, task, examples)
 
 
-def _categories(model: Model, respondent: Respondent, task: Task, examples: Sequence[Example]) -> list[Prediction]:
+def _categories(engine: Engine, respondent: Respondent, task: Task, examples: Sequence[Example]) -> list[Prediction]:
     codec, cutoff_len = respondent.codec, respondent.cutoff_len
     limit = cutoff_len - max(map(len, answer_tokens(codec, task)))
-    lengths = [len(prompt) for prompt in codec.encode_prompts([conversation(example, task) for example in examples])]
-    shares = probabilities(category_log_probabilities(model, examples, task, codec, cutoff_len))
+    prompts = naming_row(lambda some: codec.encode_prompts([conversation(one, task) for one in some]), examples)
+    shares = probabilities(category_log_probabilities(engine, examples, task, codec, cutoff_len))
     return [
         Prediction(
             example.source,
             example.text,
             task.categories[int(row.argmax())],
             row.tolist(),
-            _shortened(0, length, limit),
+            _shortened(0, len(prompt), limit),
         )
-        for example, row, length in zip(examples, shares, lengths, strict=True)
+        for example, row, prompt in zip(examples, shares, prompts, strict=True)
     ]
 
 
 def _replies(
-    model: Model, respondent: Respondent, task: Task, sampling: Sampling, examples: Sequence[Example], number: int
+    engine: Engine, respondent: Respondent, task: Task, sampling: Sampling, examples: Sequence[Example], number: int
 ) -> list[Prediction]:
     limit = respondent.context - sampling.max_new_tokens
     if limit < 1:
@@ -224,11 +225,12 @@ def _replies(
             ),
             t("leave room for the question"),
         )
-    fitted = [fit(conversation(example, task), respondent.codec, limit) for example in examples]
+    codec = respondent.codec
+    fitted = naming_row(lambda some: [fit(conversation(one, task), codec, limit) for one in some], examples)
     kept = [make_example(one.messages, None, "") for one in fitted]
-    prompts = prompts_within(kept, task, respondent.codec, limit)
+    prompts = prompts_within(kept, task, codec, limit)
     seeded = replace(sampling, seed=seed_for(sampling.seed, "predict", number))
-    replies = generate(model, respondent.codec, prompts, seeded)
+    replies = generate(engine.model, codec, prompts, seeded)
     return [
         Prediction(example.source, example.text, reply, (), _shortened(one.left_out, len(one.prompt), limit))
         for example, one, reply in zip(examples, fitted, replies, strict=True)

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import heapq
 import json
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from weitiao.codec import Codec, Encoding
 from weitiao.data.dataset import Dataset, Hints, open_dataset
+from weitiao.data.dataset_info import INFO_NAME
+from weitiao.data.files import missing, near_names
 from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
 from weitiao.data.partition import SPLITS, Partition, Sources, assigned, partition
 from weitiao.data.samples import SAMPLES, fetch
@@ -35,6 +38,7 @@ _CHUNK = 1024  # examples that are tokenized at a time, on all cores
 _LENGTHS = 100_000
 _SHOWN = 8  # rows kept for the mask proof
 _TEMPLATE_FAULTS = ("no_end", "double_bos")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,14 @@ def open_named(name: str, hints: Hints) -> Dataset:
         if SAMPLES[name].kind != "data":
             raise SettingsError(t("{name} is a model, not data", name=name), t("pass it as --model"))
         path = fetch(name)
-    return open_dataset(path, hints)
+    try:
+        return open_dataset(path, hints)
+    except DataError:
+        samples = [sample.name for sample in SAMPLES.values() if sample.kind == "data"]
+        named_otherwise = path.name != name or os.path.lexists(path) or (path.parent / INFO_NAME).is_file()
+        if named_otherwise or not near_names(name, samples):
+            raise
+        raise missing(path, samples) from None
 
 
 def trainable_task(task: Task) -> Task:
@@ -187,7 +198,9 @@ def encode_rows(
         if writer is not None:
             stack.enter_context(writer)
         for chunk in _chunks(usable_rows(opened, ledger), _CHUNK):
-            results = _encoded([example for example, _ in chunk], opened.task, codec, cutoff_len, learn)
+            results = naming_row(
+                lambda some: encode(some, opened.task, codec, cutoff_len, learn), [example for example, _ in chunk]
+            )
             for (example, split), result in zip(chunk, results, strict=True):
                 if isinstance(result, Dropped):
                     ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, split))
@@ -201,15 +214,14 @@ def encode_rows(
     prepared.dev, prepared.test = kept["dev"].items(), kept["test"].items()
 
 
-def _encoded(
-    examples: Sequence[Example], task: Task, codec: Codec, cutoff_len: int, learn: Learn
-) -> Sequence[Encoded | Dropped]:
+def naming_row(work: Callable[[Sequence[Example]], _T], examples: Sequence[Example]) -> _T:
+    """``work(examples)``; where the template refuses one of them, the ModelError names its row."""
     try:
-        return encode(examples, task, codec, cutoff_len, learn)
+        return work(examples)
     except ModelError:
-        for example in examples:  # again one by one, to name the row
+        for example in examples:  # again one by one
             try:
-                encode([example], task, codec, cutoff_len, learn)
+                work([example])
             except ModelError as error:
                 raise ModelError(f"{example.source}: {error.problem}", error.hint) from error
         raise

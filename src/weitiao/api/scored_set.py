@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from weitiao.api.answering import Respondent
+from weitiao.api.begun_in import begun_in, with_paths_in
 from weitiao.api.learned_rows import learned_rows
-from weitiao.api.preparation import MOST_ITEMS, Item, open_named, open_sources, trainable_task
+from weitiao.api.preparation import MOST_ITEMS, Item, naming_row, open_named, open_sources, trainable_task
 from weitiao.data.dataset import Dataset, Hints
 from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome, Problem
 from weitiao.data.partition import Sources, assigned, partition
@@ -50,6 +51,8 @@ def own_test_split(respondent: Respondent, settings: Settings, ledger: Ledger) -
     divided = respondent.own or settings
     if respondent.own and settings.data:
         divided = divided.model_copy(update={"data": settings.data, "dev": None, "test": None, **_named(settings)})
+    elif respondent.run:
+        divided = with_paths_in(begun_in(respondent.run, divided), divided)
     opened = open_sources(divided)
     digest = opened.digest()
     if respondent.run and not settings.data:
@@ -59,7 +62,8 @@ def own_test_split(respondent: Respondent, settings: Settings, ledger: Ledger) -
     items = _items(rows, task, respondent, respondent.setting(settings, "learn"), ledger, MOST_ITEMS)
     kept = items[: respondent.setting(settings, "eval_max_samples")]
     problems = tuple(problem for problem in opened.problems() if problem.where == "test")
-    return _scored(ScoredSet(divided.data, digest, opened.read_as, task, kept, problems))
+    name = settings.data or (respondent.own or settings).data
+    return _scored(ScoredSet(name, digest, opened.read_as, task, kept, problems))
 
 
 def every_row(respondent: Respondent, settings: Settings, ledger: Ledger) -> ScoredSet:
@@ -153,7 +157,7 @@ def _encoded(
     iterator = (row for row in rows if _has_answer(row, task, ledger))
     while chunk := list(islice(iterator, _CHUNK)):
         examples = [row for row in chunk if isinstance(row, Example)]
-        results = encode(examples, task, respondent.codec, respondent.cutoff_len, learn)
+        results = naming_row(lambda some: encode(some, task, respondent.codec, respondent.cutoff_len, learn), examples)
         for example, result in zip(examples, results, strict=True):
             if isinstance(result, Dropped):
                 ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, "test"))

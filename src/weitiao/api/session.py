@@ -35,12 +35,16 @@ from weitiao.models.files import weight_files
 from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
 from weitiao.models.source import ModelSource, resolve
+from weitiao.objectives.row import Row
 from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.training.chance import seed_for
 from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
-from weitiao.training.loop import Pace, total_steps
+from weitiao.training.engine import Engine
+from weitiao.training.fast import engine_for
+from weitiao.training.loop import total_steps
 from weitiao.training.optimizer import Masters, Rate
+from weitiao.training.pace import Pace
 from weitiao.training.plan import Estimate, estimate, measure_flops
 from weitiao.training.rows import Rows, RowWriter
 
@@ -64,6 +68,7 @@ class Session:
     codec: Codec
     loaded: Loaded
     model: Model
+    engine: Engine
     masters: Masters
     rows: Rows
     pace: Pace
@@ -119,10 +124,12 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
     masters = Masters(trained(model), settings.weight_decay)
     one_precision(model, dtype)
-    pace = _pace(settings, prepared.train_rows)
     rows = Rows(work / "rows")
-    work_ahead = workload(config, settings, model, masters, pace, rows, prepared)
-    flops = measure_flops(work_ahead.width, work_ahead.hidden, dtype)
+    engine, note = engine_for(model, settings.engine, _first(rows), cutoff_len)
+    listen("engine", {"name": engine.name, "note": note})
+    pace = _pace(settings, prepared.train_rows)
+    work_ahead = workload(config, settings, engine, masters, pace, rows, prepared)
+    flops = measure_flops(work_ahead.width, 4 * work_ahead.width, dtype)
     return Session(
         settings=settings,
         reasons=derived.reasons,
@@ -133,6 +140,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
         codec=codec,
         loaded=loaded,
         model=model,
+        engine=engine,
         masters=masters,
         rows=rows,
         pace=pace,
@@ -174,6 +182,10 @@ def _pace(settings: Settings, train_rows: int) -> Pace:
 def _weights_in(source: ModelSource) -> int:
     """How many numbers the model's files hold."""
     return sum(prod(tensor.shape) for tensors in weight_files(source.folder).values() for tensor in tensors.values())
+
+
+def _first(rows: Rows) -> list[Row]:
+    return [rows[number] for number in range(min(len(rows), 4))]
 
 
 def _decided(value: Any) -> Any:

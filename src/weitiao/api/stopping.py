@@ -9,6 +9,8 @@ from types import FrameType
 from typing import Any
 
 from weitiao.errors import Stopped
+from weitiao.run import Run
+from weitiao.words import t
 
 
 class StopRequest:
@@ -42,3 +44,8 @@ class StopRequest:
         if self.signal is not None:
             os._exit(self.exit_code)
         self.signal = number
+
+
+def how_to_resume(run: Run) -> str:
+    """The hint of every error after which a run goes on."""
+    return t("go on with: weitiao train {run}", run=run.folder)

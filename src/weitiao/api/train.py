@@ -10,51 +10,33 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from datetime import date
+from contextlib import chdir
+from dataclasses import asdict, replace
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
+from weitiao.api.begun_in import begun_in
 from weitiao.api.reporting import Spent, publish
 from weitiao.api.session import Listener, Session, build, lineage_of
-from weitiao.api.stopping import StopRequest
+from weitiao.api.steps import Best, Course, take_steps
+from weitiao.api.stopping import StopRequest, how_to_resume
 from weitiao.api.task_file import TrainedTask, write_task
+from weitiao.codec import clock
 from weitiao.errors import MachineError, SettingsError
 from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.ask import ask
-from weitiao.evaluation.metrics import scores
 from weitiao.evaluation.stored import answers_from_json, answers_json
-from weitiao.lineage import Lineage, differences
+from weitiao.lineage import Lineage, differences, digest_json
 from weitiao.methods import save_result
 from weitiao.models.anatomy import parameter_count, plain
+from weitiao.models.whole_folder import force
 from weitiao.run import Events, Run, is_run, locked, new_run_folder, rewind_events, write_whole
 from weitiao.settings import Settings, parse_settings, settings_yaml
 from weitiao.training import machine
-from weitiao.training.checkpoint import (
-    Checkpoint,
-    checkpoints,
-    damaged_checkpoints,
-    discard_after,
-    prune,
-    save_checkpoint,
-)
-from weitiao.training.loop import Place, Step
-from weitiao.training.loop import train as train_steps
+from weitiao.training.checkpoint import Checkpoint, checkpoints, damaged_checkpoints, discard_after
 from weitiao.words import t
 
-_LOWER_IS_BETTER = ("loss", "perplexity", "bits_per_byte", "ece", "brier")
-
 _SHOWN_ANSWERS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The best dev score so far, and how many evaluations have passed since."""
-
-    step: int = 0
-    value: float | None = None
-    waited: int = 0
 
 
 def train(settings: Settings, listen: Listener = lambda kind, facts: None) -> Run:
@@ -75,11 +57,13 @@ def resume(folder: Path, listen: Listener = lambda kind, facts: None) -> Run:
 
     Raises SettingsError when the data, the settings, the tokenizer or the base have changed since.
     """
-    run = Run(folder)
+    run = Run(folder.absolute())
     if run.finished():
         raise SettingsError(t("{run} has finished", run=folder), t("see {report}", report=run.folder / "report.html"))
-    with locked(run), StopRequest() as stop:
-        return _run(run, parse_settings([str(run.given)]).settings, listen, stop)
+    given = parse_settings([str(run.given)]).settings
+    with locked(run), StopRequest() as stop, chdir(begun_in(run, given)):  # where its relative paths lead
+        _run(run, given, listen, stop)
+    return Run(folder)
 
 
 def _new_folder(settings: Settings) -> Path:
@@ -102,54 +86,66 @@ def _new_folder(settings: Settings) -> Path:
 def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> Run:
     started = time.monotonic()
     run.work.mkdir(parents=True, exist_ok=True)
-    begun = run.lineage.is_file()  # its ledger is written, and stays as it is where resuming is refused
-    session = build(settings, run.work, None if begun else run.ledger, listen)
-    lineage = lineage_of(session)
-    checkpoint = _settle(run, session, lineage, listen)
+    known = _known_lineage(run)  # then its ledger is written, and stays as it is where resuming is refused
+    moment = datetime.fromisoformat(known.moment) if known and known.moment else None
+    with clock.fixed_at(moment):  # on another day, too, a template writes the date on which the run began
+        session = build(settings, run.work, None if known else run.ledger, listen)
+    lineage = _lineage(session)
+    checkpoint = _settle(run, session, known, lineage, listen)
     machine.check_disk(run.folder, _disk_needed(session) - _bytes_in(run.checkpoints))
-    events = Events(run.events)
-
-    def tell(kind: str, **facts: Any) -> None:
-        events.add(kind, **facts)
-        listen(kind, facts)
-
+    events = Events(run.events, listen)
     try:
-        tell("plan", **asdict(session.planned), steps=session.pace.rate.steps)
+        events.add("plan", **asdict(session.planned), steps=session.pace.rate.steps, engine=session.engine.name)
         if len(session.dev) == 1:
-            tell("warning", message=t("one dev row is too few to choose by: the last checkpoint is taken"))
+            events.add("warning", message=t("one dev row is too few to choose by: the last checkpoint is taken"))
         before = _answers_before(run, session, stop, listen)
         listen("untuned", {"answers": _first_answers(session, before)})
-        best = _train(run, session, checkpoint, stop, tell)
+        best = take_steps(Course(run, session, stop, events), checkpoint)
         after = _finish(run, session, best, stop, listen)
         spent = Spent(run, time.monotonic() - started)
         publish(run, session, lineage, before, after, best.step, spent)
-        tell("end", seconds=spent.seconds, best_step=best.step)
+        events.add("end", seconds=spent.seconds, best_step=best.step)
+        events.force()
         shutil.rmtree(run.work, ignore_errors=True)
     finally:
         events.close()
     return run
 
 
-def _settle(run: Run, session: Session, lineage: Lineage, listen: Listener) -> Checkpoint | None:
+def _known_lineage(run: Run) -> Lineage | None:
+    """What the run is made of; None before it has begun."""
+    if not run.lineage.is_file():
+        return None
+    return Lineage.from_json(json.loads(run.lineage.read_text(encoding="utf-8")))
+
+
+def _lineage(session: Session) -> Lineage:
+    template = session.codec.template
+    moment = template.moment.isoformat() if template.dated else None
+    return replace(lineage_of(session), template=digest_json(template.source), moment=moment)
+
+
+def _settle(run: Run, session: Session, known: Lineage | None, lineage: Lineage, listen: Listener) -> Checkpoint | None:
     """Write down what the run is made of, or check that it is still made of the same; the checkpoint to go on from."""
-    if run.lineage.is_file():
-        _check_unchanged(run, session, lineage)
+    if known is not None:
+        _check_unchanged(run, session, known, lineage)
         checkpoint = _last_consistent(run, listen)
         step = checkpoint.step if checkpoint else 0
         discard_after(run.checkpoints, step)
-        rewind_events(run.events, step)
+        rewind_events(run.events, step, scored=checkpoint is None or checkpoint.state["scored"])
         listen("resume", {"step": step})
         return checkpoint
     write_whole(run.settings, settings_yaml(session.settings, session.reasons))
     precision, template = session.settings.precision, session.codec.template_name
     write_task(run, TrainedTask(session.task, session.cutoff_len, precision, template))
+    force(run.ledger)  # it is not written again
     write_whole(run.lineage, json.dumps(lineage.json(), indent=1))  # last: from here on the run has begun
     return None
 
 
-def _check_unchanged(run: Run, session: Session, lineage: Lineage) -> None:
+def _check_unchanged(run: Run, session: Session, known: Lineage, lineage: Lineage) -> None:
     """Raise SettingsError that names what has changed since the run began, both digests and both values."""
-    changed = differences(Lineage.from_json(json.loads(run.lineage.read_text(encoding="utf-8"))), lineage)
+    changed = differences(known, lineage)
     old = parse_settings([str(run.settings)]).settings.model_dump()
     new = session.settings.model_dump()
     changed += [(name, old[name], new[name]) for name in new if old[name] != new[name]]
@@ -201,11 +197,11 @@ def _first_answers(session: Session, before: Answers) -> list[dict[str, str]]:
 
 def _ask_test(run: Run, session: Session, when: str, stop: StopRequest, listen: Listener) -> Answers:
     def progress(done: int, count: int) -> None:
-        stop.obey(t("stopped while the test items were answered"), _how_to_resume(run))
+        stop.obey(t("stopped while the test items were answered"), how_to_resume(run))
         listen("scoring", {"when": when, "done": done, "count": count})
 
     return ask(
-        session.model,
+        session.engine,
         [(item.example, item.row) for item in session.test],
         session.task,
         session.codec,
@@ -216,96 +212,11 @@ def _ask_test(run: Run, session: Session, when: str, stop: StopRequest, listen: 
     )
 
 
-def _train(
-    run: Run, session: Session, checkpoint: Checkpoint | None, stop: StopRequest, tell: Callable[..., None]
-) -> Best:
-    place, best = Place(), Best()
-    if checkpoint is not None:
-        place = Place(**checkpoint.state["place"])
-        best = Best(**checkpoint.state["best"])
-        session.masters.load_weights(checkpoint.weights())
-        session.masters.load_moments(checkpoint.moments())
-    patience = session.settings.early_stopping_patience or 0
-    if best.waited >= patience > 0:
-        return best
-    clock = time.monotonic()
-    for step in train_steps(session.model, session.rows, session.masters, session.pace, place):
-        number, last = step.place.step, step.place.step == session.pace.rate.steps
-        now = time.monotonic()
-        tell("step", **_facts(step), seconds=round(now - clock, 4))
-        clock = now
-        scored = number % (session.settings.eval_steps or number) == 0 or last
-        if scored:
-            best = _evaluate(session, step, best, tell)
-        tired = best.waited >= patience > 0
-        stopping = stop.signal is not None  # looked at once: what comes later is obeyed after the next step
-        due = number % (session.settings.save_steps or number) == 0 or (scored and best.step == number)
-        if due or last or tired or stopping:
-            _save(run, session, step.place, best, tell)
-        if stopping:
-            stop.obey(t("stopped after step {step}, and saved", step=number), _how_to_resume(run))
-        if tired and not last:
-            tell("early_stop", step=number, best_step=best.step)
-            break
-        clock = time.monotonic()
-    return best
-
-
-def _how_to_resume(run: Run) -> str:
-    return t("go on with: weitiao train {run}", run=run.folder)
-
-
-def _facts(step: Step) -> dict[str, Any]:
-    return {
-        "step": step.place.step,
-        "epoch": step.place.epoch,
-        "loss": round(step.loss, 6),
-        "targets": step.targets,
-        "tokens": step.tokens,
-        "learning_rate": step.learning_rate,
-        "gradient_norm": round(step.gradient_norm, 6),
-    }
-
-
-def _evaluate(session: Session, step: Step, best: Best, tell: Callable[..., None]) -> Best:
-    """Score the dev split. Where that holds no two items, of which no score can be had, the newest is the best."""
-    number = step.place.step
-    if len(session.dev) < 2:
-        return Best(number, None, 0)
-    items = [(item.example, item.row) for item in session.dev]
-    answers = ask(session.model, items, session.task, session.codec, session.cutoff_len)
-    found = scores(answers, session.task.categories)
-    metric = session.settings.metric_for_best_model or ""
-    if metric not in found:
-        raise SettingsError(
-            t("metric_for_best_model {metric} is not defined on the dev split", metric=metric),
-            t("defined are: {names}", names=", ".join(found)),
-        )
-    value = found[metric].value
-    better = best.value is None or (value < best.value if metric in _LOWER_IS_BETTER else value > best.value)
-    tie_broken = value == best.value and metric not in _LOWER_IS_BETTER  # later is trained longer
-    tell(
-        "evaluation",
-        step=number,
-        scores={name: score.json() for name, score in found.items()},
-        best=better or tie_broken,
-    )
-    waited = 0 if better else best.waited + 1  # a tie is no improvement
-    return Best(number, value, waited) if better or tie_broken else replace(best, waited=waited)
-
-
-def _save(run: Run, session: Session, place: Place, best: Best, tell: Callable[..., None]) -> None:
-    state = {"place": asdict(place), "best": asdict(best)}
-    save_checkpoint(run.checkpoints, place.step, session.masters.weights, session.masters.moments(), state)
-    prune(run.checkpoints, session.settings.save_total_limit, best.step)
-    tell("save", step=place.step)
-
-
 def _finish(run: Run, session: Session, best: Best, stop: StopRequest, listen: Listener) -> Answers:
     """Take the best checkpoint's weights, answer the test items with them, and write the result."""
     chosen = next((found for found in checkpoints(run.checkpoints) if found.step == best.step), None)
     if chosen is None:
-        raise MachineError(t("the best checkpoint, of step {step}, is not whole", step=best.step), _how_to_resume(run))
+        raise MachineError(t("the best checkpoint, of step {step}, is not whole", step=best.step), how_to_resume(run))
     session.masters.load_weights(chosen.weights())
     after = _ask_test(run, session, "after", stop, listen)
     tokenizer, model = session.loaded.tokenizer, session.model

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 USED = frozenset(
     (
         "model", "data", "format", "kind", "text_column", "label_column", "prompt_column", "reply_column", "question",
-        "val_size", "test_size", "template", "cutoff_len", "precision", "learn", "threads", "eval_max_samples",
-        "generate_max_samples", "max_new_tokens", "output_dir", "lang",
+        "val_size", "test_size", "template", "cutoff_len", "precision", "learn", "engine", "threads",
+        "eval_max_samples", "generate_max_samples", "max_new_tokens", "output_dir", "lang",
     )
 )  # fmt: skip
 
@@ -84,6 +84,14 @@ def _tell(kind: str, facts: dict[str, Any], count: Any) -> None:
         case "problem":
             where = f"{facts['where']}: " if facts["where"] else ""
             output().say(t("warning: {message}", message=f"{where}{facts['message']}"))
+        case "kept":
+            output().say(
+                t(
+                    "going on where it was stopped: {done} of {count} rows had been scored",
+                    done=facts["done"],
+                    count=facts["count"],
+                )
+            )
         case "scoring":
             count(facts["done"], facts["count"])
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 USED = frozenset(
     (
         "model", "data", "format", "kind", "text_column", "label_column", "prompt_column", "reply_column", "question",
-        "max_samples", "template", "cutoff_len", "precision", "seed", "threads", "max_new_tokens", "lang",
+        "max_samples", "template", "cutoff_len", "precision", "seed", "engine", "threads", "max_new_tokens", "lang",
     )
 )  # fmt: skip
 _SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")

@@ -51,6 +51,8 @@ class _Teller:
             case "data":
                 for sentence in facts["read_as"]:
                     self._shown.say(sentence)
+            case "engine" if facts["note"]:
+                self._shown.say(facts["note"])
             case "rows":
                 self._shown.say(ledger_line(facts))
             case "plan":

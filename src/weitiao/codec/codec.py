@@ -2,13 +2,15 @@
 
 It reads the model's own files (``tokenizer.json``, ``chat_template.jinja``) and needs neither torch nor transformers:
 what will be trained can be shown before anything heavy is loaded. The rendered text is tokenized whole, as
-transformers, vLLM and llama.cpp do; control tokens inside a user's text stay plain text.
+transformers, vLLM and llama.cpp do, and the prompt's tokens are those that begin the row (see seam.py); control tokens
+inside a user's text stay plain text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +20,14 @@ from tokenizers import Tokenizer
 
 from weitiao.codec.control import MARK, ControlTokens
 from weitiao.codec.files import TokenizerFiles, read_template, read_tokenizer
+from weitiao.codec.seam import Ending, Rendered, ending, first_ending_after
 from weitiao.codec.template import BUILT_IN, Template
 from weitiao.errors import ModelError
 from weitiao.example import Message
 from weitiao.words import t
 
 _PROBE = (Message("user", "weitiao asks"), Message("assistant", "weitiao answers"))
+_LINE_CHARACTERS = 40  # of a prompt's last line, shown to people
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,13 @@ class Codec:
         self, conversations: Sequence[Sequence[Message]], every_reply: bool = True
     ) -> list[Encoding]:
         """Each conversation ends with the reply to learn. With ``every_reply`` earlier assistant turns are learned too,
-        unless the template rewrites them when more turns follow (as templates do that drop earlier reasoning)."""
-        rendered = [self._render_with_replies(messages, every_reply) for messages in conversations]
-        return [self._mask(each, raw) for each, raw in zip(rendered, self._tokenize(rendered), strict=True)]
+        unless the template rewrites them when more turns follow (as templates do that drop earlier reasoning).
+
+        A row begins with the very tokens of :meth:`encode_prompts`. Raises ModelError where the template prevents that.
+        """
+        wholes = self._tokenized([self._render_with_replies(messages, every_reply) for messages in conversations])
+        asked = self._asked(wholes)
+        return [self._mask(whole, asked) for whole in wholes]
 
     def encode_prompts(self, conversations: Sequence[Sequence[Message]]) -> list[NDArray[np.int32]]:
         """Each conversation up to the place where a reply begins."""
@@ -101,7 +109,7 @@ class Codec:
     def _decoded(self, tokens: list[int]) -> str:
         return self.tokenizer.decode(tokens, skip_special_tokens=False)
 
-    def _render_with_replies(self, messages: Sequence[Message], every_reply: bool) -> _Rendered:
+    def _render_with_replies(self, messages: Sequence[Message], every_reply: bool) -> Rendered:
         covered = self._covered(messages)
         text = self.template.render(covered)
         _check_kept(messages, covered, text)
@@ -121,7 +129,7 @@ class Codec:
                 )
         return self._aliased(messages, text, borders)
 
-    def _prompt(self, messages: Sequence[Message]) -> _Rendered:
+    def _prompt(self, messages: Sequence[Message]) -> Rendered:
         return self._aliased(messages, self.template.render(self._covered(messages), add_generation_prompt=True), [])
 
     def _covered(self, messages: Sequence[Message]) -> Sequence[Message]:
@@ -130,13 +138,13 @@ class Codec:
             return messages
         return [Message(message.role, content) for message, content in zip(messages, contents, strict=True)]
 
-    def _aliased(self, messages: Sequence[Message], text: str, borders: list[int]) -> _Rendered:
+    def _aliased(self, messages: Sequence[Message], text: str, borders: list[int]) -> Rendered:
         if MARK not in text:
-            return _Rendered(text, borders)
+            return Rendered(text, borders)
         count = sum(self.control.count(message.content) for message in messages)
-        return _Rendered(*self.control.aliased(text, borders), aliased=True, control_tokens=count)
+        return Rendered(*self.control.aliased(text, borders), aliased=True, control_tokens=count)
 
-    def _tokenize(self, rendered: Sequence[_Rendered]) -> list[RawEncoding]:
+    def _tokenize(self, rendered: Sequence[Rendered]) -> list[RawEncoding]:
         plain = self.tokenizer.encode_batch(
             [each.text for each in rendered if not each.aliased], add_special_tokens=False
         )
@@ -144,7 +152,7 @@ class Codec:
         sources = iter(plain), iter(self.control.encode(aliased) if aliased else [])
         return [next(sources[each.aliased]) for each in rendered]
 
-    def _ids(self, rendered: _Rendered, raw: RawEncoding) -> list[int]:
+    def _ids(self, rendered: Rendered, raw: RawEncoding) -> list[int]:
         return self.control.ids_of(raw) if rendered.aliased else raw.ids
 
     def _document(self, raw: RawEncoding, control_tokens: int) -> Encoding:
@@ -155,38 +163,99 @@ class Codec:
         learned[:1] = False
         return Encoding(ids, learned, complete=True, control_tokens=control_tokens)
 
-    def _mask(self, rendered: _Rendered, raw: RawEncoding) -> Encoding:
-        ids = self._ids(rendered, raw)
+    def _tokenized(self, rendered: Sequence[Rendered]) -> list[_Whole]:
+        wholes = []
+        for each, raw in zip(rendered, self._tokenize(rendered), strict=True):
+            ids = self._ids(each, raw)
+            endings = [ending(each, raw, ids, start, self.control) for start in each.borders[::2]]
+            wholes.append(_Whole(each, raw, ids, endings))
+        return wholes
+
+    def _asked(self, wholes: Sequence[_Whole]) -> dict[Ending, list[int]]:
+        """The tokens of each prompt's ending when it stands alone. Most rows share one."""
+        endings = list(dict.fromkeys(each for whole in wholes for _, each in whole.endings))
+        alone = [Rendered(each.text, [], each.aliased) for each in endings]
+        found = [self._ids(*pair) for pair in zip(alone, self._tokenize(alone), strict=True)]
+        return dict(zip(endings, found, strict=True))
+
+    def _mask(self, whole: _Whole, asked: Mapping[Ending, list[int]]) -> Encoding:
+        ids = whole.ids
+        spans: list[tuple[int, int]] = []
+        for (number, prompt), end in zip(whole.endings, whole.rendered.borders[1::2], strict=True):
+            first = number + len(asked[prompt])
+            last = end == len(whole.rendered.text)
+            if ids[number:first] == asked[prompt]:
+                spans.append((first, len(ids) if last else first_ending_after(whole.raw, end)))
+            elif last:  # an earlier one is then read and not learned: in use, too, it stands in one text
+                ids = self._parted(whole, [*ids[:number], *asked[prompt]])
+                spans = [span for span in spans if ids[: span[1]] == whole.ids[: span[1]]]
+                spans.append((first, len(ids)))
+        return self._encoding(ids, spans, whole.rendered.control_tokens)
+
+    def _encoding(self, ids: list[int], spans: Sequence[tuple[int, int]], control_tokens: int) -> Encoding:
+        """What is learned of ``ids``: within each of ``spans`` up to the token that ends a reply."""
         learned = np.zeros(len(ids), dtype=np.bool_)
-        complete = True
-        kept = len(ids)
-        for start, end in zip(rendered.borders[::2], rendered.borders[1::2], strict=True):
-            # A token that straddles the border belongs to the reply: "▁spam" begins with the template's space.
-            first = _first_ending_after(raw, start)
-            last = len(ids) if end == len(rendered.text) else _first_ending_after(raw, end)
-            if self.end_id in ids[first:last]:
-                last = ids.index(self.end_id, first) + 1
+        complete, kept = True, len(ids)
+        for first, kept in spans:
+            if self.end_id in ids[first:kept]:
+                kept = ids.index(self.end_id, first) + 1
             else:
                 complete = False
-            learned[first:last] = True
-            kept = last
-        return Encoding(np.array(ids[:kept], dtype=np.int32), learned[:kept], complete, rendered.control_tokens)
+            learned[first:kept] = True
+        return Encoding(np.array(ids[:kept], dtype=np.int32), learned[:kept], complete, control_tokens)
+
+    def _parted(self, whole: _Whole, prompt: list[int]) -> list[int]:
+        """The tokens of ``prompt``, and those of the last reply by itself. ModelError for what the template does."""
+        if self._joining_end:
+            raise ModelError(
+                t(
+                    "asked for a reply after “{end}”, the model would read other tokens than it learned: "
+                    "the tokenizer joins that with the reply",
+                    end=repr(self._joining_end)[1:-1],
+                ),
+                t(
+                    "move the white space from the end of the template's generation prompt to the beginning of the "
+                    "reply, or pass --template plain or chatml"
+                ),
+            )
+        rendered = whole.rendered
+        # Behind a control token the reply is tokenized as it is inside a text: no space is put before it.
+        opener = "" if self.end_id is None else self.control.written(self.end_id, rendered.aliased)
+        reply = Rendered(opener + rendered.text[rendered.borders[-2] :], [], rendered.aliased)
+        rest = self._ids(reply, self._tokenize([reply])[0])
+        ids = [*prompt, *rest[bool(opener) :]]
+        if self._decoded(ids) != self._decoded(whole.ids):
+            raise ModelError(
+                t(
+                    "the tokenizer joins the reply's beginning with the prompt: {text}",
+                    text=repr(reply.text[len(opener) :][:80]),
+                ),
+                t("begin the reply with a letter, or pass another --template"),
+            )
+        return ids
+
+    @cached_property
+    def _joining_end(self) -> str:
+        """How the prompt ends when the tokenizer joins that even with plain words; empty when it does not."""
+        (whole,) = wholes = self._tokenized([self._render_with_replies(_PROBE, every_reply=False)])
+        ((number, prompt),) = whole.endings
+        alone = self._asked(wholes)[prompt]
+        return "" if whole.ids[number : number + len(alone)] == alone else _last_line(prompt.text)
 
 
 @dataclass(frozen=True, slots=True)
-class _Rendered:
-    text: str
-    borders: list[int]  # characters where each learned reply begins and ends, one after the other
-    aliased: bool = False  # to be tokenized by ControlTokens.encode
-    control_tokens: int = 0
+class _Whole:
+    """A rendered conversation, tokenized as one text."""
+
+    rendered: Rendered
+    raw: RawEncoding
+    ids: list[int]
+    endings: list[tuple[int, Ending]]  # of the prompt of each learned reply: the number of its first token, and it
 
 
-def _first_ending_after(raw: RawEncoding, place: int) -> int:
-    """The first token that ends beyond character ``place``."""
-    found = raw.char_to_token(place)  # None where white space was dropped
-    if found is not None:
-        return int(found)
-    return next((number for number, (_, end) in enumerate(raw.offsets) if end > place), len(raw))
+def _last_line(text: str) -> str:
+    """The last line with a word in it, and what white space follows."""
+    return text[text.rfind("\n", 0, len(text.rstrip())) + 1 :][-_LINE_CHARACTERS:]
 
 
 def _check_kept(messages: Sequence[Message], covered: Sequence[Message], text: str) -> None:

@@ -24,6 +24,7 @@ class ControlTokens:
 
     def __init__(self, tokenizer: Tokenizer, ids: Mapping[str, int]) -> None:
         self.ids = dict(ids)
+        self.names = {number: name for name, number in ids.items()}
         self._tokenizer = tokenizer
         self._names = [MARK, *sorted(ids, key=len, reverse=True)]  # the longest of several that match
         self._any = re.compile("|".join(map(re.escape, self._names)))
@@ -38,6 +39,10 @@ class ControlTokens:
         """The id of the first one in ``text`` from character ``start`` on."""
         found = self._any.search(text, start)
         return self.ids.get(found[0]) if found else None
+
+    def written(self, number: int, aliased: bool) -> str:
+        """How the one with id ``number`` is written in a rendered text, or in an aliased one."""
+        return self._aliases[self.names[number]] if aliased else self.names[number]
 
     def covered(self, text: str) -> str:
         """``text`` with a stand-in for each."""

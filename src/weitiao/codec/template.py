@@ -5,13 +5,17 @@ Separate because a template is code from a stranger: nothing else in the project
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from threading import Lock
 
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError
+
+from weitiao.codec import clock
 from weitiao.codec.budget import Budget
 from weitiao.codec.sandbox import Sandbox
-from weitiao.codec.sealed import SEAL, Frame, filled, frame_of, refuse_to_look, sealed
+from weitiao.codec.sealed import SEAL, Frame, filled, frame_of, sealed
 from weitiao.errors import ModelError
 from weitiao.example import Message
 from weitiao.words import t
@@ -37,7 +41,10 @@ BUILT_IN = {
 
 
 class Template:
-    """A chat template that renders messages to the text a model reads. ``frames`` is the fast path of sealed.py."""
+    """A chat template that renders messages to the text a model reads. ``frames`` is the fast path of sealed.py.
+
+    A template may ask for the date; it is told the same moment for ever, that of its opening.
+    """
 
     def __init__(self, source: str, variables: Mapping[str, str], frames: bool = True) -> None:
         """Compile ``source``; ``variables`` holds ``bos_token``, ``eos_token`` and the like. Raises ModelError."""
@@ -46,7 +53,9 @@ class Template:
                 t("the chat template has {count} characters", count=len(source)),
                 t("a template of at most {limit} characters is accepted; pass --template", limit=SOURCE_LIMIT),
             )
-        self.source = source
+        self.moment = clock.moment()
+        self._text = source
+        self._told: dict[str, str] = {}  # what it was told, by the pattern that it asked with
         self._sandbox = Sandbox()
         self._lock = Lock()  # a budget is for one rendering
         self._frames: dict[tuple[object, ...], Frame | None] | None = {} if frames and SEAL not in source else None
@@ -57,6 +66,23 @@ class Template:
                 t("the chat template cannot be read: {reason}", reason=_reason(error)),
                 t("repair the model's chat template, or pass --template FILE"),
             ) from error
+
+    @property
+    def dated(self) -> bool:
+        """Whether it has asked for the date."""
+        return bool(self._told)
+
+    @property
+    def source(self) -> str:
+        """The template as it must be kept: whoever renders it on another day gets the date that it was told here."""
+        if not self.dated:
+            return self._text
+        cases = "{% el".join(
+            f"if format == {_literal(pattern)} %}}{{{{ {_literal(text)} }}}}"
+            for pattern, text in sorted(self._told.items())
+        )
+        # Every renderer drops the line break behind a block, so the text begins as it did.
+        return f"{{%- macro strftime_now(format) %}}{{% {cases}{{% endif %}}{{% endmacro %}}\n{self._text}"
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
         """The text of ``messages``, ending where a reply begins if asked. ModelError when the template refuses."""
@@ -103,10 +129,18 @@ class Template:
             text: str = self._sandbox.concat(self._compiled.root_render_func(context))
         return text
 
-    def _strftime_now(self, pattern: str) -> str:
-        if self._sandbox.sealing:
-            refuse_to_look()  # what holds the time is no frame for ever
-        return datetime.now().strftime(pattern)
+    def _strftime_now(self, format: str) -> str:  # noqa: A002 - transformers' name for it
+        if format not in self._told:
+            written = self._sandbox.parse(self._text).find_all(nodes.Const)
+            if format not in [each.value for each in written]:  # or else it could not be kept, or hold a message
+                raise SecurityError("strftime_now with a pattern that is not written out in the template")
+            self._told[format] = self.moment.strftime(format)
+        return self._told[format]
+
+
+def _literal(text: str) -> str:
+    """As jinja writes a text."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _reason(error: Exception) -> str:

@@ -5,9 +5,9 @@ Separate from the partition, which must be exact and fast: this reads the texts 
 look at a sample of a large file, which it then says.
 """
 
-from array import array
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,32 +55,76 @@ class Inspection:
     near_rows: int
 
 
-def inspect(sources: Sources, partition: Partition, near_rows: int = NEAR_ROWS, seed: int = 0) -> Inspection:
-    """Read the sources once more and look at their texts. Near duplicates are looked for among ``near_rows`` rows at
-    most.
+class Inspector:
+    """Looks at rows on their way to somebody else, so that a large file need not be read once more for it.
 
-    Memory: the texts of those rows (their first 2,000 characters) and 8 bytes for each other row.
+    Memory: of ``near_rows`` rows the first 2,000 characters; near duplicates are looked for among these.
     """
-    used = np.flatnonzero(partition.split_of >= 0)
-    looked_at = np.zeros(len(partition.split_of), bool)
-    looked_at[_sample(used, near_rows, seed)] = True
-    gathered = _Gathered()
-    for row, (item, split) in enumerate(assigned(sources, partition)):
-        if isinstance(item, Dropped):
-            continue
-        if split:
-            gathered.measure(item)
-            if looked_at[row]:
-                gathered.keep(item, split)
-        elif partition.dropped.reason(row) == "contradiction":
-            gathered.contradict(item)
-    problems, near = _near_problems(gathered.texts)
-    if len(used) > near_rows:
-        text = t("near duplicates were looked for among {count} of {total} rows", count=near_rows, total=len(used))
-        problems = [*problems, Problem("sampled", "", text)]
-    contradictions = tuple(Contradiction(text, tuple(rows)) for text, rows in gathered.contradictions.values())
-    lengths = {name: _lengths(values) for name, values in gathered.lengths.items() if len(values)}
-    return Inspection(tuple(problems), contradictions, lengths, near)
+
+    def __init__(self, partition: Partition, near_rows: int = NEAR_ROWS, seed: int = 0) -> None:
+        self._partition = partition
+        self._used = int(np.count_nonzero(partition.split_of >= 0))
+        self._near_rows = near_rows
+        self._sample = _sample(self._used, near_rows, seed)
+        self._texts: list[_Text] = []
+        self._keys: set[int] = set()
+        # Rows by length, not the length of each row: a thousand different lengths are half a million characters
+        self._lengths: dict[str, Counter[int]] = {"text": Counter(), "reply": Counter()}
+        self._contradictions: dict[int, tuple[str, list[tuple[str, str]]]] = {}
+
+    def watch(self, rows: Iterable[tuple[Example | Dropped, str]]) -> Iterator[tuple[Example | Dropped, str]]:
+        """The ``rows`` that :func:`weitiao.data.partition.assigned` gives, from the first to the last, as they are."""
+        texts, replies = self._lengths["text"], self._lengths["reply"]
+        wanted, used = next(self._sample, -1), 0
+        for row, (item, split) in enumerate(rows):
+            if isinstance(item, Example):
+                if split:
+                    texts[len(item.text)] += 1
+                    if isinstance(item.label, Reply):
+                        replies[len(item.label.text)] += 1
+                    if used == wanted:
+                        wanted = next(self._sample, -1)
+                        self._keep(item, split)
+                    used += 1
+                elif self._partition.dropped.reason(row) == "contradiction":
+                    self._contradict(item)
+            yield item, split
+
+    def look(self, sources: Sources) -> None:
+        """Read all sources once more, for nothing else."""
+        for _ in self.watch(assigned(sources, self._partition)):
+            pass
+
+    def inspection(self) -> Inspection:
+        """What was seen."""
+        problems, near = _near_problems(self._texts)
+        if self._used > self._near_rows:
+            counts = {"count": self._near_rows, "total": self._used}
+            text = t("near duplicates were looked for among {count} of {total} rows", **counts)
+            problems = [*problems, Problem("sampled", "", text)]
+        contradictions = tuple(Contradiction(text, tuple(rows)) for text, rows in self._contradictions.values())
+        lengths = {name: _lengths(counted) for name, counted in self._lengths.items() if counted}
+        return Inspection(tuple(problems), contradictions, lengths, near)
+
+    def _keep(self, example: Example, split: str) -> None:
+        key = content_key(example)
+        if key not in self._keys:  # the same prompt with another reply is no near duplicate
+            self._keys.add(key)
+            self._texts.append(_Text(normalized_text(example)[:_NEAR_CHARACTERS], example.source, split))
+
+    def _contradict(self, example: Example) -> None:
+        key = content_key(example)
+        if key in self._contradictions or len(self._contradictions) < LISTED:
+            _, rows = self._contradictions.setdefault(key, (example.text[:_SHOWN_CHARACTERS], []))
+            if len(rows) < LISTED:
+                rows.append((example.source, _label_text(example)))
+
+
+def inspect(sources: Sources, partition: Partition, near_rows: int = NEAR_ROWS, seed: int = 0) -> Inspection:
+    """Read the sources once more, only to look at their texts; see :class:`Inspector`."""
+    inspector = Inspector(partition, near_rows, seed)
+    inspector.look(sources)
+    return inspector.inspection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,38 +134,11 @@ class _Text:
     split: str
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """What one pass over the rows leaves behind."""
-
-    texts: list[_Text] = field(default_factory=list)
-    keys: set[int] = field(default_factory=set)
-    lengths: dict[str, "array[int]"] = field(default_factory=lambda: {"text": array("q"), "reply": array("q")})
-    contradictions: dict[int, tuple[str, list[tuple[str, str]]]] = field(default_factory=dict)
-
-    def measure(self, example: Example) -> None:
-        self.lengths["text"].append(len(example.text))
-        if isinstance(example.label, Reply):
-            self.lengths["reply"].append(len(example.label.text))
-
-    def keep(self, example: Example, split: str) -> None:
-        key = content_key(example)
-        if key not in self.keys:  # the same prompt with another reply is no near duplicate
-            self.keys.add(key)
-            self.texts.append(_Text(normalized_text(example)[:_NEAR_CHARACTERS], example.source, split))
-
-    def contradict(self, example: Example) -> None:
-        key = content_key(example)
-        if key in self.contradictions or len(self.contradictions) < LISTED:
-            _, rows = self.contradictions.setdefault(key, (example.text[:_SHOWN_CHARACTERS], []))
-            if len(rows) < LISTED:
-                rows.append((example.source, _label_text(example)))
-
-
-def _sample(used: np.ndarray, limit: int, seed: int) -> np.ndarray:
-    if len(used) <= limit:
-        return used
-    return np.random.Generator(np.random.PCG64([seed, limit])).choice(used, limit, replace=False)
+def _sample(used: int, limit: int, seed: int) -> Iterator[int]:
+    if used <= limit:
+        return iter(range(used))
+    chosen = np.random.Generator(np.random.PCG64([seed, limit])).choice(used, limit, replace=False)
+    return iter(np.sort(chosen).tolist())
 
 
 def _near_problems(texts: Sequence[_Text]) -> tuple[list[Problem], int]:
@@ -152,10 +169,13 @@ def _listed(problems: Sequence[Problem]) -> list[Problem]:
     return [*problems[:LISTED], total]
 
 
-def _lengths(values: "array[int]") -> Lengths:
-    lengths = np.frombuffer(values, np.int64)
-    shortest, median, most, longest = np.quantile(lengths, [0, 0.5, 0.95, 1], method="higher").tolist()
-    return Lengths(len(lengths), shortest, median, most, longest)
+def _lengths(counts: Mapping[int, int]) -> Lengths:
+    lengths = np.array(sorted(counts))
+    ends = np.cumsum([counts[length] for length in lengths.tolist()])
+    total = int(ends[-1])
+    places = np.ceil(np.array([0, 0.5, 0.95, 1]) * (total - 1))
+    shortest, median, most, longest = lengths[np.searchsorted(ends, places, side="right")].tolist()
+    return Lengths(total, shortest, median, most, longest)
 
 
 def _label_text(example: Example) -> str:

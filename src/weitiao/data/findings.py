@@ -5,39 +5,35 @@ million rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from weitiao.data.keys import UNREADABLE, USED, Keys
+from weitiao.data.keys import UNREADABLE, USED, Places
 from weitiao.data.ledger import Problem
-from weitiao.data.overlap import Overlap
+from weitiao.data.overlap import joined
+from weitiao.data.screening import REASONS, Finding, Screening
 from weitiao.words import t
 
 LISTED = 20  # of each kind of problem; the total is always said
 _MAJORITY = 0.8
 _FEW_ROWS = 10
+_BECAUSE_OF_ANOTHER = ("leak", "contradiction", "duplicate")
 
 
 class Drops(Mapping[int, tuple[str, str]]):
     """The rows that the partition left out, each with its reason and a detail for people, made when it is looked up."""
 
-    # The statuses of keys, then the reasons of the partition.
-    REASONS: ClassVar[tuple[str, ...]] = (
-        "", "unreadable", "no_label", "no_reply", "leak", "contradiction", "duplicate", "over_max_rows",
-    )  # fmt: skip
-
-    def __init__(self, keys: Keys, reason: npt.NDArray[np.int8], other: npt.NDArray[np.int64]) -> None:
-        self._keys = keys
-        self._reason = reason
-        self._other = other
+    def __init__(self, places: Places, screening: Screening) -> None:
+        self._places = places
+        self._reason = screening.reason
+        self._because = joined([finding.overlap for finding in screening.findings if finding.left_out])
 
     def __getitem__(self, row: int) -> tuple[str, str]:
         if not 0 <= row < len(self._reason) or self._reason[row] in (USED, UNREADABLE):
             raise KeyError(row)
-        reason = int(self._reason[row])
-        return self.REASONS[reason], _detail(self._keys, self.REASONS[reason], row, int(self._other[row]))
+        reason = self.reason(row)
+        return reason, _detail(self._places, reason, row, self._other(row) if reason in _BECAUSE_OF_ANOTHER else row)
 
     def __iter__(self) -> Iterator[int]:
         return (int(row) for row in self._rows())
@@ -47,30 +43,34 @@ class Drops(Mapping[int, tuple[str, str]]):
 
     def reason(self, row: int) -> str:
         """The reason of a row, ``""`` when it is used: without making the detail."""
-        return self.REASONS[int(self._reason[row])]
+        return REASONS[self._reason[row]]
 
     def totals(self) -> dict[str, int]:
         """Rows by reason, those that could not be read included."""
-        reasons, counts = np.unique(self._reason[self._reason != USED], return_counts=True)
-        return {self.REASONS[reason]: int(count) for reason, count in zip(reasons, counts, strict=True)}
+        counts = np.bincount(self._reason, minlength=len(REASONS)).tolist()
+        return {reason: count for reason, count in zip(REASONS, counts, strict=True) if reason and count}
+
+    def _other(self, row: int) -> int:
+        return int(self._because.others[np.searchsorted(self._because.rows, row)])
 
     def _rows(self) -> npt.NDArray[np.int64]:
         return np.flatnonzero((self._reason != USED) & (self._reason != UNREADABLE))
 
 
-def overlap_problems(keys: Keys, overlaps: Sequence[tuple[str, bool, Overlap]]) -> Iterator[Problem]:
-    """The first rows of each overlap, and how many there are where not all are listed."""
-    for reason, left_out, overlap in overlaps:
-        for row, other in zip(overlap.rows[:LISTED].tolist(), overlap.others[:LISTED].tolist(), strict=True):
-            yield Problem(reason, keys.place(row), _detail(keys, reason, row, other))
-        if len(overlap.rows) and not left_out:
+def overlap_problems(places: Places, findings: Sequence[Finding]) -> Iterator[Problem]:
+    """The first rows of each finding, and how many there are where not all are listed."""
+    for finding in findings:
+        reason, rows, others = finding.reason, finding.overlap.rows, finding.overlap.others
+        for row, other in zip(rows[:LISTED].tolist(), others[:LISTED].tolist(), strict=True):
+            yield Problem(reason, places.place(row), _detail(places, reason, row, other))
+        if len(rows) and not finding.left_out:
             yield Problem(
                 reason,
                 "",
-                t("such rows: {count}; they stay, because their file is used as it was given", count=len(overlap.rows)),
+                t("such rows: {count}; they stay, because their file is used as it was given", count=len(rows)),
             )
-        elif len(overlap.rows) > LISTED:
-            yield Problem(reason, "", t("such rows in all: {count}; they are left out", count=len(overlap.rows)))
+        elif len(rows) > LISTED:
+            yield Problem(reason, "", t("such rows in all: {count}; they are left out", count=len(rows)))
 
 
 def balance_problems(counts: Mapping[str, Mapping[str, int]], categories: Sequence[str]) -> Iterator[Problem]:
@@ -101,19 +101,19 @@ def balance_problems(counts: Mapping[str, Mapping[str, int]], categories: Sequen
             yield Problem("imbalance", "train", text)
 
 
-def _detail(keys: Keys, reason: str, row: int, other: int) -> str:
+def _detail(places: Places, reason: str, row: int, other: int) -> str:
     match reason:
         case "leak":
-            return t("the same text is held out, at {other}", other=keys.place(other))
+            return t("the same text is held out, at {other}", other=places.place(other))
         case "contradiction":
             return t(
                 "labelled {label}, but the same text at {other} is labelled {other_label}",
-                label=keys.label_names(row) or '""',
-                other=keys.place(other),
-                other_label=keys.label_names(other) or '""',
+                label=places.label_names(row) or '""',
+                other=places.place(other),
+                other_label=places.label_names(other) or '""',
             )
         case "duplicate":
-            return t("repeats {other}", other=keys.place(other))
+            return t("repeats {other}", other=places.place(other))
         case "no_label":
             return t("has no label")
         case "no_reply":

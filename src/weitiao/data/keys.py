@@ -1,13 +1,15 @@
-"""What the first pass keeps of each row: 33 bytes in numpy columns, so that ten million rows fit in memory.
+"""What the first pass keeps of each row: 16 bytes where rows have categories, 23 where replies; 33 at the very most.
 
 Separate because reading rows into columns, and mixing their keys into stable random numbers, is needed by every
-decision about them and depends on none.
+decision about them and depends on none. Columns come in blocks of BLOCK_ROWS rows, the last of fewer: a column that
+grew as a whole would be copied again and again, and lie in memory twice.
 """
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,36 +27,119 @@ from weitiao.example import (
 )
 
 USED, UNREADABLE, NO_LABEL, NO_REPLY = range(4)
+BLOCK_ROWS = 1 << 16
+_PART_ROWS = 1 << 18
+_MOST_PARTS = 64
 _SHOWN_EXAMPLES = 1000
 _SHOWN_CHARACTERS = 500
+_ANSWERS: Mapping[Kind, tuple[type, ...]] = {
+    "continue": (object,), "reply": (Reply,), "classify": (Category, Categories), "mark": (Spans,),
+}  # fmt: skip
+_SIGNED = (np.int8, np.int16, np.int32, np.int64)
+_UNSIGNED = (np.uint8, np.uint16, np.uint32, np.uint64)
+
+Integers = npt.NDArray[np.integer[Any]]  # of the smallest type that holds the values of their block
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What decides about some consecutive rows."""
+
+    content: npt.NDArray[np.uint64]  # content_key
+    label: Integers  # what should come out; equal means the same answer
+    status: npt.NDArray[np.int8]  # USED, UNREADABLE, NO_LABEL, NO_REPLY
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a person is told of some consecutive rows."""
+
+    label_set: Integers  # into labels, -1 where there is none
+    file: Integers  # into files
+    line: Integers  # -1 where the source names no line
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each row comes from, and its categories. ``labels`` holds each distinct set of category names once."""
+
+    blocks: Sequence[Told]
+    files: Sequence[str]
+    labels: Sequence[tuple[str, ...]]
+
+    def place(self, row: int) -> str:
+        """The row's source, as the example says it: ``sms.csv:118``."""
+        block, index = self.blocks[row // BLOCK_ROWS], row % BLOCK_ROWS
+        name = self.files[block.file[index]]
+        return name if block.line[index] < 0 else f"{name}:{block.line[index]}"
+
+    def label_names(self, row: int) -> str:
+        """The categories of a row, for people."""
+        return ", ".join(self.labels[self.blocks[row // BLOCK_ROWS].label_set[row % BLOCK_ROWS]])
+
+    def tally(self, groups: npt.NDArray[np.int8], count: int) -> npt.NDArray[np.int64]:
+        """Rows of each of ``count`` groups (``groups`` names each row's, or is negative) with each set of labels.
+
+        ``[group, 1 + label set]``; the first column is for rows without any.
+        """
+        width = len(self.labels) + 1
+        tally = np.zeros(count * width, np.int64)
+        for number, block in enumerate(self.blocks):
+            group = groups[number * BLOCK_ROWS :][: len(block.label_set)].astype(np.int64)
+            cells = group * width + block.label_set + 1
+            tally += np.bincount(cells[group >= 0], minlength=len(tally))
+        return tally.reshape(count, width)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows, ascending, with every other row of their contents."""
+
+    rows: npt.NDArray[np.int64]
+    content: npt.NDArray[np.uint64]
+    label: Integers
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """One row of each column for each row read, all sources one after the other.
+    """The columns of all rows read, all sources one after the other."""
 
-    ``labels`` holds each distinct set of category names once; ``label_set`` points into it, -1 where there is none.
-    """
-
-    content: npt.NDArray[np.uint64]  # [rows] content_key
-    label: npt.NDArray[np.uint64]  # [rows] hash of what should come out; equal means the same answer
-    label_set: npt.NDArray[np.int32]  # [rows]
-    status: npt.NDArray[np.int8]  # [rows] USED, UNREADABLE, NO_LABEL, NO_REPLY
-    file: npt.NDArray[np.int32]  # [rows] into files
-    line: npt.NDArray[np.int64]  # [rows] -1 where the source names no line
-    files: Sequence[str]
-    labels: Sequence[tuple[str, ...]]
+    blocks: Sequence[Block]
+    places: Places
     rows: tuple[int, ...]  # how many rows each source had
     han_share: float  # of the letters of the first examples: whether they are Chinese
 
-    def place(self, row: int) -> str:
-        """The row's source, as the example says it: ``sms.csv:118``."""
-        name = self.files[self.file[row]]
-        return name if self.line[row] < 0 else f"{name}:{self.line[row]}"
+    def status(self) -> npt.NDArray[np.int8]:
+        """The status of every row."""
+        return np.concatenate([np.zeros(0, np.int8), *(block.status for block in self.blocks)])
 
-    def label_names(self, row: int) -> str:
-        """The categories of a row, for people."""
-        return ", ".join(self.labels[self.label_set[row]])
+    def parts(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Part]:
+        """The ``wanted`` rows in one part or more, by ranges of their content: what sorts a part needs little memory.
+
+        Decisions that rest on equal contents can be made for each part alone.
+        """
+        count = min(_MOST_PARTS, 1 + int(np.count_nonzero(wanted)) // _PART_ROWS)
+        for number in range(count):
+            yield self._part(wanted, number * 2**64 // count, (number + 1) * 2**64 // count - 1)
+
+    def drawn(
+        self, wanted: npt.NDArray[np.bool_], seed: int, purpose: str
+    ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]]:
+        """The ``wanted`` rows in reading order, some at a time, with what :func:`mix` makes of their content."""
+        for number, block in enumerate(self.blocks):
+            inside = np.flatnonzero(wanted[number * BLOCK_ROWS :][: len(block.status)])
+            yield number * BLOCK_ROWS + inside, mix(block.content[inside], seed, purpose)
+
+    def _part(self, wanted: npt.NDArray[np.bool_], first: int, last: int) -> Part:
+        rows, content = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+        label: list[Integers] = [np.zeros(0, np.uint8)]
+        for number, block in enumerate(self.blocks):
+            here = wanted[number * BLOCK_ROWS :][: len(block.status)]
+            inside = np.flatnonzero(here & (block.content >= first) & (block.content <= last))
+            rows.append(number * BLOCK_ROWS + inside)
+            content.append(block.content[inside])
+            label.append(block.label[inside])
+        return Part(np.concatenate(rows), np.concatenate(content), np.concatenate(label))
 
 
 def read_keys(
@@ -64,10 +149,10 @@ def read_keys(
     columns = _Columns(kind, on_labels)
     rows = []
     for source in sources:
-        before = len(columns.status)
-        for item in source:
+        count = 0
+        for count, item in enumerate(source, 1):  # noqa: B007 - the count of the last one
             columns.add(item)
-        rows.append(len(columns.status) - before)
+        rows.append(count)
     return columns.keys(tuple(rows))
 
 
@@ -84,49 +169,48 @@ class _Columns:
     """The columns while they grow: arrays of machine numbers, for a list of ten million Python integers is 400 MB."""
 
     def __init__(self, kind: Kind, on_labels: Callable[[int], None]) -> None:
-        self.kind = kind
+        self.answers = _ANSWERS[kind]
+        self.lacking = NO_REPLY if kind == "reply" else NO_LABEL
         self.on_labels = on_labels
-        self.content, self.label, self.label_set = array("Q"), array("Q"), array("i")
-        self.status, self.file, self.line = array("b"), array("i"), array("q")
+        self.content, self.label, self.status = array("Q"), array("Q"), array("b")
+        self.label_set, self.file, self.line = array("i"), array("i"), array("q")
+        self.blocks: list[Block] = []
+        self.told: list[Told] = []
         self.files: dict[str, int] = {}
         self.labels: dict[tuple[str, ...], int] = {}
         self.names: set[str] = set()
-        self.han = self.letters = 0
+        self.han = self.letters = self.shown = 0
 
     def add(self, item: Example | Dropped) -> None:
+        if len(self.status) == BLOCK_ROWS:
+            self._close_block()
+        status, content, label, label_set = UNREADABLE, 0, 0, -1
+        if isinstance(item, Example):
+            status, content = USED if isinstance(item.label, self.answers) else self.lacking, content_key(item)
+            if status == USED and item.label is not None:
+                label_set = self._label_set(item.label)
+                label = _label_key(item, label_set)
+            if self.shown < _SHOWN_EXAMPLES:
+                self._look_at(item.text[:_SHOWN_CHARACTERS])
         name, line = _split_source(item.source)
-        self.file.append(self.files.setdefault(name, len(self.files)))
-        self.line.append(line)
-        if isinstance(item, Dropped):
-            self._append(UNREADABLE, 0, 0, -1)
-            return
-        status = _status(item.label, self.kind)
-        if status != USED or item.label is None:
-            self._append(status, content_key(item), 0, -1)
-        else:
-            self._append(USED, content_key(item), _label_key(item), self._label_set(item.label))
-        if len(self.status) <= _SHOWN_EXAMPLES:
-            self._look_at(item.text[:_SHOWN_CHARACTERS])
-
-    def keys(self, rows: tuple[int, ...]) -> Keys:
-        return Keys(
-            content=np.frombuffer(self.content, np.uint64),
-            label=np.frombuffer(self.label, np.uint64),
-            label_set=np.frombuffer(self.label_set, np.int32),
-            status=np.frombuffer(self.status, np.int8),
-            file=np.frombuffer(self.file, np.int32),
-            line=np.frombuffer(self.line, np.int64),
-            files=tuple(self.files),
-            labels=tuple(self.labels),
-            rows=rows,
-            han_share=self.han / max(1, self.letters),
-        )
-
-    def _append(self, status: int, content: int, label: int, label_set: int) -> None:
         self.status.append(status)
         self.content.append(content)
         self.label.append(label)
         self.label_set.append(label_set)
+        self.file.append(self.files.setdefault(name, len(self.files)))
+        self.line.append(line)
+
+    def keys(self, rows: tuple[int, ...]) -> Keys:
+        if self.status:
+            self._close_block()
+        places = Places(tuple(self.told), tuple(self.files), tuple(self.labels))
+        return Keys(tuple(self.blocks), places, rows, self.han / max(1, self.letters))
+
+    def _close_block(self) -> None:
+        self.blocks.append(Block(np.array(self.content), _narrow(self.label), np.array(self.status)))
+        self.told.append(Told(_narrow(self.label_set), _narrow(self.file), _narrow(self.line)))
+        for column in (self.content, self.label, self.status, self.label_set, self.file, self.line):
+            del column[:]
 
     def _label_set(self, label: Label) -> int:
         names = _names(label)
@@ -139,18 +223,17 @@ class _Columns:
         return self.labels[names]
 
     def _look_at(self, text: str) -> None:
+        self.shown += 1
         self.han += sum("\u4e00" <= character <= "\u9fff" for character in text)
         self.letters += sum(character.isalpha() for character in text)
 
 
-def _status(label: Label | None, kind: Kind) -> int:
-    if kind == "reply":
-        return USED if isinstance(label, Reply) else NO_REPLY
-    if kind == "classify":
-        return USED if isinstance(label, Category | Categories) else NO_LABEL
-    if kind == "mark":
-        return USED if isinstance(label, Spans) else NO_LABEL
-    return USED
+def _narrow(column: "array[int]") -> Integers:
+    """A copy in the smallest type that holds every value."""
+    values = np.array(column)
+    low, high = int(values.min()), int(values.max())
+    types = _SIGNED if low < 0 else _UNSIGNED
+    return values.astype(next(each for each in types if np.iinfo(each).min <= low and high <= np.iinfo(each).max))
 
 
 def _names(label: Label) -> tuple[str, ...] | None:
@@ -166,17 +249,16 @@ def _names(label: Label) -> tuple[str, ...] | None:
             return None
 
 
-def _label_key(example: Example) -> int:
+def _label_key(example: Example, label_set: int) -> int:
     label = example.label
-    if isinstance(label, Spans):
+    if isinstance(label, Reply):
+        content = label.text
+    elif isinstance(label, Spans):
         # What is marked, not where: texts that differ only in white space or case have other offsets.
         text = example.text
-        marked = [(" ".join(text[span.start : span.end].casefold().split()), span.name) for span in label.spans]
-        content = repr(marked)
-    elif isinstance(label, Reply):
-        content = label.text
+        content = repr([(" ".join(text[each.start : each.end].casefold().split()), each.name) for each in label.spans])
     else:
-        content = repr(_names(label) if label is not None else None)
+        return label_set
     digest = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=8)
     return int.from_bytes(digest.digest(), "big")
 

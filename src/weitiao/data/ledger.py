@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TextIO
@@ -33,6 +33,10 @@ class Entry:
     detail: str = ""
     example: str = ""
     split: str = ""
+
+
+_FIELDS = tuple(field.name for field in fields(Entry))
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +117,9 @@ class Ledger:
         self.close()
 
     def _write(self, file: TextIO, entry: Entry) -> None:
-        record = {name: value for name, value in asdict(entry).items() if value}
+        record = {name: value for name in _FIELDS if (value := getattr(entry, name))}
         try:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.write(_as_json(record) + "\n")
         except OSError as error:
             raise _unwritable(file.name, error) from error
 

@@ -5,13 +5,16 @@ Separate because these are pure functions of numpy columns. Two rows are the sam
 0.000003.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
 Key = npt.NDArray[np.uint64]
+Label = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +35,38 @@ def leaks(content: Key, rows: Rows, held_out: Rows) -> Overlap:
     return Overlap(rows[same], held_out[first[places[same]]])
 
 
-def contradictions(content: Key, label: Key, rows: Rows) -> Overlap:
+def contradictions(content: Key, label: Label, rows: Rows) -> Overlap:
     """Those of ``rows`` with the content of another but not its label, each with the first row that disagrees."""
-    order = _grouped(content, label, rows)
+    order = rows[np.argsort(content[rows], kind="stable")]
     groups, number = _runs(content[order])
-    # Within a group the rows of one label are one run; the two earliest runs answer for all the others.
-    first_label = label[order][groups][number]
-    differs = label[order] != first_label
-    last = np.iinfo(np.int64).max
-    earliest_same = np.minimum.reduceat(np.where(differs, last, order), groups) if len(groups) else groups
-    earliest_other = np.minimum.reduceat(np.where(differs, order, last), groups) if len(groups) else groups
-    torn = earliest_other[number] != last
-    others = np.where(differs, earliest_same[number], earliest_other[number])
-    return _ascending(order[torn], others[torn])
+    # The first row of a group answers for all that disagree with it, the first of those for all that do not.
+    first = order[groups][number]
+    differs = label[order] != label[first]
+    nobody = np.iinfo(np.int64).max
+    against = np.minimum.reduceat(np.where(differs, order, nobody), groups)[number] if len(groups) else order
+    torn = against != nobody
+    return _ascending(order[torn], np.where(differs, first, against)[torn])
 
 
-def duplicates(content: Key, label: Key, rows: Rows) -> Overlap:
+def duplicates(content: Key, label: Label, rows: Rows) -> Overlap:
     """Those of ``rows`` that repeat the content and the label of an earlier one, each with the earliest."""
-    order = _grouped(content, label, rows)
+    order = rows[np.lexsort((label[rows], content[rows]))]
     groups, number = _runs(content[order], label[order])
     earliest = order[groups][number]
     again = order != earliest
     return _ascending(order[again], earliest[again])
 
 
-def _grouped(content: Key, label: Key, rows: Rows) -> Rows:
-    """``rows`` sorted by content, then label, then place."""
-    return rows[np.lexsort((label[rows], content[rows]))]
+def joined(overlaps: Sequence[Overlap]) -> Overlap:
+    """One overlap of several that share no row."""
+    if len(overlaps) == 1:
+        return overlaps[0]
+    return _ascending(
+        np.concatenate([each.rows for each in overlaps]), np.concatenate([each.others for each in overlaps])
+    )
 
 
-def _runs(*keys: Key) -> tuple[Rows, Rows]:
+def _runs(*keys: Label) -> tuple[Rows, Rows]:
     """Where each run of equal keys starts, and for each position the number of its run."""
     starts = np.zeros(len(keys[0]), bool)
     starts[:1] = True

@@ -7,7 +7,6 @@ was decided. A row's split depends on its own text and the seed alone, so that a
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +15,16 @@ from weitiao.data.dataset import Dataset
 from weitiao.data.findings import Drops, balance_problems, overlap_problems
 from weitiao.data.keys import USED, Keys, mix, read_keys
 from weitiao.data.ledger import Dropped, Problem
-from weitiao.data.overlap import Overlap, contradictions, duplicates, leaks
+from weitiao.data.screening import DEV, REASONS, TEST, TRAIN, Screening, screen
 from weitiao.errors import DataError, SettingsError
 from weitiao.example import Example, Kind, Task
 from weitiao.words import t
 
 SPLITS = ("train", "dev", "test")
-TRAIN, DEV, TEST, DROPPED = 0, 1, 2, -1
+DROPPED = -1
 MAX_CATEGORIES = 200
 _LISTED_IN_QUESTION = 20
+_SPLIT_OR_NONE = (*SPLITS, "")  # DROPPED is the last
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,18 @@ def partition(
     _check_bounds(dev_share, test_share, max_rows)
     kind = _kind(sources)
     keys = read_keys([dataset for dataset, _ in sources.given], kind, lambda count: _check_count(count, sources.main))
-    screening = _screen(keys, sources, kind)
+    splits = [split for _, split in sources.given]
+    screening = screen(keys, splits, kind)
     if max_rows is not None:
         _limit(screening, keys, max_rows, seed)
     shares = (dev_share if sources.dev is None else 0.0, test_share if sources.test is None else 0.0)
-    split_of = _split(screening, keys, shares, seed)
-    dropped = Drops(keys, screening.reason, screening.other)
+    split_of = _split(screening, keys, splits, shares, seed)
+    dropped = Drops(keys.places, screening)
     _check_left(split_of, dropped, sources.main)
-    task = _task(kind, keys, split_of, question, sources.main)
-    counts = _counts(keys, split_of)
-    problems = (*overlap_problems(keys, screening.overlaps), *balance_problems(counts, task.categories))
+    tally = keys.places.tally(split_of, len(SPLITS))
+    task = _task(kind, keys, tally, question, sources.main)
+    counts = _counts(tally, keys.places.labels)
+    problems = (*overlap_problems(keys.places, screening.findings), *balance_problems(counts, task.categories))
     return Partition(task, split_of, dropped, counts, problems, keys.rows)
 
 
@@ -95,87 +97,96 @@ def assigned(sources: Sources, partition: Partition) -> Iterator[tuple[Example |
 
     Raises DataError when a source no longer has the rows that were partitioned.
     """
-    row = 0
+    start = 0
     for (dataset, _), count in zip(sources.given, partition.rows, strict=True):
-        read = 0
-        for item in islice(iter(dataset), count + 1):
+        rows, read = iter(dataset), 0
+        # .data gives plain integers; zip asks it first, so that it takes no row too many
+        for split, item in zip(partition.split_of.data[start : start + count], rows, strict=False):
             read += 1
-            if read > count:
-                break
-            split = int(partition.split_of[row])
-            yield item, SPLITS[split] if split >= 0 else ""
-            row += 1
-        if read != count:
+            yield item, _SPLIT_OR_NONE[split]
+        start += count
+        if read != count or next(rows, None) is not None:
             raise DataError(
                 t("{path} has changed since it was first read", path=dataset.path),
                 t("start again, and leave the file alone until the run has begun"),
             )
 
 
-@dataclass(slots=True)
-class _Screening:
-    """Filled step by step: why each row is left out (0: it is not), because of which other row, what to tell of it."""
+def _limit(screening: Screening, keys: Keys, max_rows: int, seed: int) -> None:
+    """Leave out all rows of the main source but those ``max_rows`` whose contents draw the lowest numbers.
 
-    origin: npt.NDArray[np.int8]  # [rows] TRAIN, DEV or TEST: the source
-    reason: npt.NDArray[np.int8]  # [rows] a status of keys, or an index of Drops.REASONS
-    other: npt.NDArray[np.int64]  # [rows] -1 where no other row is the cause
-    overlaps: list[tuple[str, bool, Overlap]]  # (reason, whether the rows were left out, rows)
-
-    def rows(self, *origins: int) -> npt.NDArray[np.int64]:
-        return np.flatnonzero(np.isin(self.origin, origins) & (self.reason == USED))
-
-    def drop(self, reason: str, overlap: Overlap) -> None:
-        self.reason[overlap.rows] = Drops.REASONS.index(reason)
-        self.other[overlap.rows] = overlap.others
-        self.overlaps.append((reason, True, overlap))
-
-
-def _screen(keys: Keys, sources: Sources, kind: Kind) -> _Screening:
-    origins = [np.full(count, split, np.int8) for (_, split), count in zip(sources.given, keys.rows, strict=True)]
-    total = len(keys.status)
-    screening = _Screening(np.concatenate(origins), keys.status.copy(), np.full(total, -1, np.int64), [])
-    # A dev row that is also a test row would let the test choose the best checkpoint.
-    screening.drop("leak", leaks(keys.content, screening.rows(TRAIN, DEV), screening.rows(TEST)))
-    screening.drop("leak", leaks(keys.content, screening.rows(TRAIN), screening.rows(DEV)))
-    # To a prompt there may be several good replies; of a label or of marks only one can be right.
-    single = kind in ("classify", "mark")
-    if single:
-        screening.drop("contradiction", contradictions(keys.content, keys.label, screening.rows(TRAIN)))
-    screening.drop("duplicate", duplicates(keys.content, keys.label, screening.rows(TRAIN)))
-    for split in (DEV, TEST):
-        rows = screening.rows(split)
-        if single:
-            screening.overlaps.append(("contradiction", False, contradictions(keys.content, keys.label, rows)))
-        screening.overlaps.append(("duplicate", False, duplicates(keys.content, keys.label, rows)))
-    return screening
+    Found by the first digits of the draws, for sorting all draws would take as much memory as the keys.
+    """
+    free = _free(screening, keys)
+    if np.count_nonzero(free) <= max_rows:
+        return
+    counts = np.zeros(1 << 16, np.int64)
+    for _, drawn in keys.drawn(free, seed, "choose"):
+        counts += np.bincount(_first_digits(drawn), minlength=len(counts))
+    edge = int(np.searchsorted(np.cumsum(counts), max_rows))
+    over = REASONS.index("over_max_rows")
+    rows_at_edge, drawn_at_edge = [], []
+    for rows, drawn in keys.drawn(free, seed, "choose"):
+        digits = _first_digits(drawn)
+        screening.reason[rows[digits > edge]] = over
+        rows_at_edge.append(rows[digits == edge])
+        drawn_at_edge.append(drawn[digits == edge])
+    order = np.argsort(np.concatenate(drawn_at_edge), kind="stable")
+    screening.reason[np.concatenate(rows_at_edge)[order[max_rows - int(counts[:edge].sum()) :]]] = over
 
 
-def _limit(screening: _Screening, keys: Keys, max_rows: int, seed: int) -> None:
-    rows = screening.rows(TRAIN)
-    order = np.argsort(mix(keys.content[rows], seed, "choose"), kind="stable")
-    screening.reason[rows[order[max_rows:]]] = Drops.REASONS.index("over_max_rows")
+def _first_digits(drawn: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    return (drawn >> np.uint64(48)).astype(np.int64)
 
 
-def _split(screening: _Screening, keys: Keys, shares: tuple[float, float], seed: int) -> npt.NDArray[np.int8]:
-    split_of = np.where(screening.reason == USED, screening.origin, DROPPED).astype(np.int8)
-    rows = screening.rows(TRAIN)
-    drawn, group_of = np.unique(mix(keys.content[rows], seed, "split"), return_inverse=True)
-    dev_groups, test_groups = _group_counts(drawn, *shares)
-    # The groups with the lowest draws are tested, those above them steer: more dev rows never take a test row.
-    split_of[rows[group_of < test_groups + dev_groups]] = DEV
-    split_of[rows[group_of < test_groups]] = TEST
+def _free(screening: Screening, keys: Keys) -> npt.NDArray[np.bool_]:
+    """Rows of the main source that are not left out."""
+    free: npt.NDArray[np.bool_] = screening.reason == USED
+    free[keys.rows[0] :] = False
+    return free
+
+
+def _split(
+    screening: Screening, keys: Keys, splits: Sequence[int], shares: tuple[float, float], seed: int
+) -> npt.NDArray[np.int8]:
+    split_of = np.concatenate([np.full(count, split, np.int8) for split, count in zip(splits, keys.rows, strict=True)])
+    split_of[screening.reason != USED] = DROPPED
+    free = _free(screening, keys)
+    # The contents with the lowest draws are tested, those above them steer: more dev rows never take a test row.
+    tested, held_out = _thresholds(keys, free, shares, seed)
+    for rows, drawn in keys.drawn(free, seed, "split"):
+        split_of[rows[drawn < held_out]] = DEV
+        split_of[rows[drawn < tested]] = TEST
     return split_of
 
 
-def _group_counts(drawn: npt.NDArray[np.uint64], dev_share: float, test_share: float) -> tuple[int, int]:
-    """How many of the groups, ascending by draw, are for dev and for test; at least one of each if there are enough."""
-    share_of_group = drawn / 2.0**64
-    test = int(np.count_nonzero(share_of_group < test_share))
-    dev = int(np.count_nonzero(share_of_group < test_share + dev_share)) - test
-    if len(drawn) >= 3:
+def _thresholds(
+    keys: Keys, free: npt.NDArray[np.bool_], shares: tuple[float, float], seed: int
+) -> tuple[np.uint64, np.uint64]:
+    """Below which draw a content is tested, and below which it is held out at all."""
+    dev_share, test_share = shares
+    tested, held_out = (np.uint64(int(share * 2.0**64)) for share in (test_share, test_share + dev_share))
+    total = below_tested = below_held_out = 0
+    for part in keys.parts(free):
+        drawn = mix(np.unique(part.content), seed, "split")
+        total += len(drawn)
+        below_tested += int(np.count_nonzero(drawn < tested))
+        below_held_out += int(np.count_nonzero(drawn < held_out))
+    dev, test = _group_counts(total, below_held_out - below_tested, below_tested, shares)
+    if (test, test + dev) == (below_tested, below_held_out):
+        return tested, held_out
+    # The shares alone would leave a split empty: there are few contents, or a share is almost nothing
+    ascending = np.unique(np.concatenate([mix(part.content, seed, "split") for part in keys.parts(free)]))
+    return (ascending[test], ascending[test + dev]) if total else (tested, held_out)
+
+
+def _group_counts(total: int, dev: int, test: int, shares: tuple[float, float]) -> tuple[int, int]:
+    """How many contents are for dev and for test, of which ``dev`` and ``test`` draw so: each gets one if it can."""
+    dev_share, test_share = shares
+    if total >= 3:
         test = max(test, int(test_share > 0))
         dev = max(dev, int(dev_share > 0))
-    while test + dev > max(0, len(drawn) - 1):
+    while test + dev > max(0, total - 1):
         if dev > test:
             dev -= 1
         else:
@@ -183,11 +194,11 @@ def _group_counts(drawn: npt.NDArray[np.uint64], dev_share: float, test_share: f
     return dev, test
 
 
-def _task(kind: Kind, keys: Keys, split_of: npt.NDArray[np.int8], question: str | None, main: Dataset) -> Task:
-    sets = np.unique(keys.label_set[split_of >= 0])
-    categories = tuple(sorted({name for index in sets if index >= 0 for name in keys.labels[index]}))
+def _task(kind: Kind, keys: Keys, tally: npt.NDArray[np.int64], question: str | None, main: Dataset) -> Task:
     if kind not in ("classify", "mark"):
         return Task(kind, question or "")
+    sets = np.flatnonzero(tally[:, 1:].sum(axis=0)).tolist()
+    categories = tuple(sorted({name for index in sets for name in keys.places.labels[index]}))
     if kind == "classify" and len(categories) < 2:
         raise DataError(
             t("{path} has one category only: {names}", path=main.path, names=", ".join(categories) or '""'),
@@ -210,14 +221,13 @@ def _default_question(kind: Kind, categories: Sequence[str], han_share: float) -
     )
 
 
-def _counts(keys: Keys, split_of: npt.NDArray[np.int8]) -> Mapping[str, Mapping[str, int]]:
+def _counts(tally: npt.NDArray[np.int64], labels: Sequence[tuple[str, ...]]) -> Mapping[str, Mapping[str, int]]:
     counts: dict[str, dict[str, int]] = {}
-    for split, name in enumerate(SPLITS):
-        sets, rows = np.unique(keys.label_set[split_of == split], return_counts=True)
+    for name, rows in zip(SPLITS, tally.tolist(), strict=True):
         total: dict[str, int] = {}
-        for index, count in zip(sets, rows, strict=True):
-            for category in (keys.labels[index] if index >= 0 else ()) or ("",):
-                total[category] = total.get(category, 0) + int(count)
+        for names, count in zip(((), *labels), rows, strict=True):
+            for category in (names or ("",)) if count else ():
+                total[category] = total.get(category, 0) + count
         counts[name] = dict(sorted(total.items()))
     return counts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,18 @@ from weitiao.example import Category, Example, Task
 from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
 from weitiao.objectives.row import Row
+from weitiao.training.engine import Engine
 
-Progress = Callable[[int, int], None]  # items done, of how many
+Progress = Callable[[int, int], None]
+"""Parts done, of how many: each item that was scored, and each reply that was written out. It is called after every
+token of a reply too; what it raises ends the asking."""
 
 _CHUNK = 256  # items between two reports of progress; they share a prefix, so not too few
 _GENERATED_TOGETHER = 16
 
 
 def ask(
-    model: Model,
+    engine: Engine,
     items: Sequence[tuple[Example, Row]],
     task: Task,
     codec: Codec,
@@ -34,12 +38,12 @@ def ask(
 ) -> Answers:
     """The model's answers to ``items``. Of kind reply, the first ``generated`` are also written out, greedily."""
     if task.kind == "classify":
-        return _classified(model, [example for example, _ in items], task, codec, cutoff_len, on_progress)
-    return _predicted(model, items, task, codec, generated, max_new_tokens, on_progress)
+        return _classified(engine, [example for example, _ in items], task, codec, cutoff_len, on_progress)
+    return _predicted(engine, items, task, codec, generated, max_new_tokens, on_progress)
 
 
 def _classified(
-    model: Model,
+    engine: Engine,
     examples: Sequence[Example],
     task: Task,
     codec: Codec,
@@ -49,7 +53,7 @@ def _classified(
     parts = []
     for start in range(0, len(examples), _CHUNK):
         chunk = examples[start : start + _CHUNK]
-        parts.append(probabilities(category_log_probabilities(model, chunk, task, codec, cutoff_len)))
+        parts.append(probabilities(category_log_probabilities(engine, chunk, task, codec, cutoff_len)))
         if on_progress:
             on_progress(start + len(chunk), len(examples))
     shares = np.concatenate(parts) if parts else np.zeros((0, len(task.categories)))
@@ -70,7 +74,7 @@ def _classified(
 
 
 def _predicted(
-    model: Model,
+    engine: Engine,
     items: Sequence[tuple[Example, Row]],
     task: Task,
     codec: Codec,
@@ -78,13 +82,18 @@ def _predicted(
     max_new_tokens: int,
     on_progress: Progress | None,
 ) -> Answers:
+    written = min(generated, len(items)) if task.kind == "reply" else 0
+
+    def told(done: int) -> None:
+        if on_progress:
+            on_progress(done, len(items) + written)
+
     losses: list[NDArray[np.float64]] = []
     for start in range(0, len(items), _CHUNK):
-        losses.append(row_losses(model, [row for _, row in items[start : start + _CHUNK]]))
-        if on_progress:
-            on_progress(min(start + _CHUNK, len(items)), len(items))
-    written = min(generated, len(items)) if task.kind == "reply" else 0
-    replies = _written(model, [example for example, _ in items[:written]], task, codec, max_new_tokens)
+        losses.append(row_losses(engine, [row for _, row in items[start : start + _CHUNK]]))
+        told(min(start + _CHUNK, len(items)))
+    examples = [example for example, _ in items[:written]]
+    replies = _written(engine.model, examples, task, codec, max_new_tokens, lambda done: told(len(items) + done))
     gold = tuple(answer(example) or example.text for example, _ in items)
     return Answers(
         kind=task.kind,
@@ -98,13 +107,23 @@ def _predicted(
     )
 
 
-def _written(model: Model, examples: Sequence[Example], task: Task, codec: Codec, max_new_tokens: int) -> list[str]:
+def _written(
+    model: Model,
+    examples: Sequence[Example],
+    task: Task,
+    codec: Codec,
+    max_new_tokens: int,
+    on_written: Callable[[int], None],
+) -> list[str]:
+    """The replies; ``on_written`` is told how many are done, after every token and every group."""
     prompts = codec.encode_prompts([conversation(example, task) for example in examples])
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     replies = [""] * len(prompts)
+    sampling = Sampling(max_new_tokens=max_new_tokens)
     for start in range(0, len(order), _GENERATED_TOGETHER):
         group = order[start : start + _GENERATED_TOGETHER]
-        sampling = Sampling(max_new_tokens=max_new_tokens)
-        for index, reply in zip(group, generate(model, codec, [prompts[i] for i in group], sampling), strict=True):
+        found = generate(model, codec, [prompts[i] for i in group], sampling, on_token=partial(on_written, start))
+        for index, reply in zip(group, found, strict=True):
             replies[index] = reply
+        on_written(start + len(group))
     return replies

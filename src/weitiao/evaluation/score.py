@@ -1,32 +1,24 @@
 """Exact log-probabilities of given answers: a closed set of categories is scored, never generated and parsed.
 
-Rows of similar length share a forward pass, right-padded; logits exist only at the asked positions; what all rows begin
-with (system prompt, question) is computed once and kept as a cache.
+Logits exist only at the asked positions; what all rows begin with (system prompt, question) is computed once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from weitiao.codec import Codec
 from weitiao.codec.prompt import conversation
 from weitiao.example import Example, Message, Task
-from weitiao.models.anatomy import Model
 from weitiao.objectives.row import IGNORE, Row
-from weitiao.training.batches import after, micro_batches, padded
-from weitiao.training.loss import asked_logits
-from weitiao.training.prefix import Prefix, shared_length, without_prefix
-
-CAPACITY = 4096  # tokens of one forward pass without gradients
-SHARE_PREFIX = True  # the off switch
+from weitiao.training.engine import Engine
 
 
 def category_log_probabilities(
-    model: Model, examples: Sequence[Example], task: Task, codec: Codec, cutoff_len: int
+    engine: Engine, examples: Sequence[Example], task: Task, codec: Codec, cutoff_len: int
 ) -> NDArray[np.float64]:
     """log p(category's words | prompt) in nats, [examples, categories], not normalised over the categories."""
     answers = answer_tokens(codec, task)
@@ -34,9 +26,11 @@ def category_log_probabilities(
     prompts = prompts_within(examples, task, codec, cutoff_len - max(map(len, answers)))
     scores = np.zeros((len(examples), len(answers)))
     rows = [_scoring_row(prompt, prefix) for prompt in prompts for prefix in prefixes]
-    for number, logs in _asked_log_probabilities(model, rows):
+    candidates = sorted({token for answer in answers for token in answer})
+    columns = {token: column for column, token in enumerate(candidates)}
+    for number, logs in engine.read(rows, candidates):
         example, prefix = divmod(number, len(prefixes))
-        _add_scores(scores[example], logs, prefixes[prefix], answers, prefixes[:prefix])
+        _add_scores(scores[example], logs, columns, prefixes[prefix], answers, prefixes[:prefix])
     return scores
 
 
@@ -47,10 +41,10 @@ def probabilities(log_scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return normalised
 
 
-def row_losses(model: Model, rows: Sequence[Row]) -> NDArray[np.float64]:
+def row_losses(engine: Engine, rows: Sequence[Row]) -> NDArray[np.float64]:
     """The summed cross-entropy of each row, in nats."""
     losses = np.zeros(len(rows))
-    for number, logs in _asked_log_probabilities(model, rows, targets_only=True):
+    for number, logs in engine.read(rows, None):
         losses[number] = -logs.sum()
     return losses
 
@@ -103,7 +97,8 @@ def _scoring_row(prompt: NDArray[np.int32], prefix: tuple[int, ...]) -> Row:
 
 def _add_scores(
     scores: NDArray[np.float64],
-    logs: NDArray[np.float32],  # [1 + len(prefix), vocabulary]
+    logs: NDArray[np.float32],  # [1 + len(prefix), candidates]
+    columns: Mapping[int, int],  # of each candidate
     prefix: tuple[int, ...],
     answers: Sequence[tuple[int, ...]],
     earlier: Sequence[tuple[int, ...]],
@@ -114,27 +109,4 @@ def _add_scores(
         along = prefix[: len(beginning)] == beginning
         done = any(other[: len(beginning)] == beginning for other in earlier)
         if along and not done:
-            scores[index] = sum(float(logs[depth, token]) for depth, token in enumerate(tokens))
-
-
-def _asked_log_probabilities(
-    model: Model, rows: Sequence[Row], targets_only: bool = False
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """For each row, in any order: its number and the log-probabilities at its asked positions.
-
-    [asked, vocabulary], or with ``targets_only`` [asked] of the targets.
-    """
-    model.eval()
-    with torch.inference_mode():
-        shared = shared_length(rows) if SHARE_PREFIX else 0
-        prefix = Prefix(model, rows[0].tokens[:shared]) if shared else None
-        rests = [without_prefix(row, shared) for row in rows]
-        for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
-            batch = after(padded([rests[index] for index in group]), shared)
-            logits, targets = asked_logits(model, batch, prefix.cache(len(group)) if prefix else None, wide_head=True)
-            logs = torch.log_softmax(logits.float(), dim=-1)
-            if targets_only:
-                logs = logs.gather(1, targets[:, None])[:, 0]
-            counts = [rests[index].asked for index in group]
-            for index, part in zip(group, logs.cpu().split(counts), strict=True):
-                yield index, part.numpy()
+            scores[index] = sum(float(logs[depth, columns[token]]) for depth, token in enumerate(tokens))

@@ -275,6 +275,8 @@ def lineage(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         "seed": t("Seed"),
         "parent": t("Tuned from the run"),
         "settings": t("Digest of the settings"),
+        "template": t("Digest of the chat template"),
+        "moment": t("The date that the template writes"),
     }
     return [
         (titles.get(name, name), str(value)) for name, value in report["lineage"].items() if value not in (None, "")

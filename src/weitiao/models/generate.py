@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import GenerationConfig
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
 from weitiao.codec import Codec
@@ -34,8 +34,12 @@ def generate(
     prompts: Sequence[NDArray[np.int32]],
     sampling: Sampling,
     on_text: Callable[[str], None] | None = None,
+    on_token: Callable[[], None] | None = None,
 ) -> list[str]:
-    """The reply to each prompt, all in one batch. ``on_text`` gets the pieces of a single reply as they come."""
+    """The reply to each prompt, all in one batch. ``on_text`` gets the pieces of a single reply as they come.
+
+    ``on_token`` is called after each forward pass. What either of them raises ends the generation.
+    """
     length = max(len(prompt) for prompt in prompts)
     pad = min(codec.stop_ids, default=0)
     tokens = np.full((len(prompts), length), pad, dtype=np.int64)
@@ -52,6 +56,7 @@ def generate(
             attention_mask=torch.from_numpy(mask).to(device),
             generation_config=_configuration(sampling, codec, pad),
             streamer=_TextStreamer(codec, on_text) if on_text else None,
+            stopping_criteria=StoppingCriteriaList([_Watched(on_token)] if on_token else []),
         )
     return [_reply(row[length:].tolist(), codec) for row in output]
 
@@ -78,6 +83,17 @@ def _configuration(sampling: Sampling, codec: Codec, pad: int) -> GenerationConf
 def _reply(tokens: list[int], codec: Codec) -> str:
     ends = [index for index, token in enumerate(tokens) if token in codec.stop_ids]
     return codec.decode(tokens[: ends[0]] if ends else tokens)
+
+
+class _Watched(StoppingCriteria):
+    """Ends nothing; transformers asks it after each token."""
+
+    def __init__(self, on_token: Callable[[], None]) -> None:
+        self._on_token = on_token
+
+    def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:  # type: ignore[override]
+        self._on_token()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 class _TextStreamer(BaseStreamer):

@@ -199,6 +199,12 @@ class Settings(BaseModel):
     seed: int = _setting(
         "training", 0, "Decides every random choice: the same seed gives the same result.", ge=0, lt=2**63
     )
+    engine: Literal["auto", "exact", "fast"] = _setting(
+        "training",
+        "auto",
+        "exact runs transformers' own modules; fast calculates the same, quicker, for models of the Llama pattern; "
+        "auto is fast where that agrees with exact on the first rows.",
+    )
     threads: int | None = _setting("training", None, "CPU threads to calculate with.", ge=1, le=1024)
     # evaluation
     eval_steps: int | None = _setting("evaluation", None, "Score the dev split every so many steps.", ge=1)

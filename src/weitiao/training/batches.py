@@ -45,11 +45,11 @@ def steps_of_epoch(rows: int, rows_per_step: int, seed: int, epoch: int) -> Iter
         yield order[start : start + rows_per_step]
 
 
-def micro_batches(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+def micro_batches(lengths: Sequence[int], capacity: int, price: int = PASS_PRICE) -> list[list[int]]:
     """Cut the rows of a step into micro-batches of similar length, at most ``capacity`` tokens each with padding.
 
-    Of all cuts of the rows sorted by length the cheapest: padded tokens, and a fixed price for each forward pass. A row
-    longer than ``capacity`` stands alone. Returns positions in ``lengths``, longest rows first.
+    Of all cuts of the rows sorted by length the cheapest: padded tokens, and a fixed ``price`` for each. A row longer
+    than ``capacity`` stands alone. Returns positions in ``lengths``, longest rows first.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     cheapest = [0.0] + [float("inf")] * len(order)  # of the first n rows
@@ -59,7 +59,7 @@ def micro_batches(lengths: Sequence[int], capacity: int) -> list[list[int]]:
             tokens = lengths[order[begin]] * (end - begin)
             if tokens > capacity and end - begin > 1:
                 break
-            cost = cheapest[begin] + tokens + PASS_PRICE
+            cost = cheapest[begin] + tokens + price
             if cost < cheapest[end]:
                 cheapest[end], begins[end] = cost, begin
     cuts, end = [], len(order)

@@ -8,16 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
-import torch
-
 from weitiao.errors import DataError
-from weitiao.models.anatomy import Model
 from weitiao.objectives.row import Row
-from weitiao.training.batches import after, batches_of_step, steps_of_epoch, steps_per_epoch
-from weitiao.training.chance import seed_for
-from weitiao.training.loss import loss_sum
-from weitiao.training.optimizer import Masters, Rate
-from weitiao.training.prefix import Prefix, may_share, shared_length, without_prefix
+from weitiao.training.batches import steps_of_epoch, steps_per_epoch
+from weitiao.training.engine import Engine
+from weitiao.training.optimizer import Masters
+from weitiao.training.pace import Pace, Place
 from weitiao.words import t
 
 
@@ -27,28 +23,6 @@ class RowSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Row: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where training stands: after ``step`` steps in all, before step ``within`` of ``epoch``."""
-
-    step: int = 0
-    epoch: int = 0
-    within: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """What shapes the steps. ``capacity`` is tokens of one forward pass and changes nothing but speed."""
-
-    rows_per_step: int
-    rate: Rate
-    max_grad_norm: float
-    seed: int
-    capacity: int
-    packing: bool
-    share_prefix: bool = True  # the off switch; a model with dropout never does
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +37,22 @@ class Step:
     gradient_norm: float
 
 
-def train(model: Model, rows: RowSource, masters: Masters, pace: Pace, place: Place) -> Iterator[Step]:
+def train(engine: Engine, rows: RowSource, masters: Masters, pace: Pace, place: Place) -> Iterator[Step]:
     """Train from ``place`` to the last step. Raises DataError when a loss or gradient is not finite."""
-    model.train()
-    pace = replace(pace, share_prefix=pace.share_prefix and may_share(model))
     while place.step < pace.rate.steps:
         steps = steps_of_epoch(len(rows), pace.rows_per_step, pace.seed, place.epoch)
         for numbers in islice(steps, place.within, None):
             if place.step >= pace.rate.steps:
                 return
-            step = _one_step(model, [rows[int(number)] for number in numbers], masters, pace, place)
+            step = _one_step(engine, [rows[int(number)] for number in numbers], masters, pace, place)
             _check_finite(step, numbers.tolist())
             place = step.place
             yield step
-            model.train()
         place = replace(place, epoch=place.epoch + 1, within=0)
 
 
-def _one_step(model: Model, rows: Sequence[Row], masters: Masters, pace: Pace, place: Place) -> Step:
-    total, targets = 0.0, 0
-    shared = shared_length(rows) if pace.share_prefix and not pace.packing else 0
-    prefix = Prefix(model, rows[0].tokens[:shared]) if shared else None
-    rests = [without_prefix(row, shared) for row in rows] if shared else rows
-    for number, batch in enumerate(batches_of_step(rests, pace.capacity, pace.packing)):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_for(pace.seed, "dropout", place.step, number))
-            past = prefix.cache(len(batch.tokens)) if prefix else None
-            loss, count = loss_sum(model, after(batch, shared), past)
-            torch.autograd.backward(loss)
-        masters.collect()
-        total += loss.item()
-        targets += count
-    if prefix:
-        prefix.backward()
-        masters.collect()
+def _one_step(engine: Engine, rows: Sequence[Row], masters: Masters, pace: Pace, place: Place) -> Step:
+    total, targets = engine.learn(rows, masters, pace, place.step)
     rate = pace.rate.at(place.step)
     norm = masters.step(rate, targets, pace.max_grad_norm)
     tokens = sum(len(row.tokens) for row in rows)
@@ -118,6 +74,7 @@ def _check_finite(step: Step, numbers: Sequence[int]) -> None:
         + " "
         + t("(rows {rows} of the training split)", rows=shown),
         t("lower learning_rate, or use precision: fp32; the last checkpoint is from before this step"),
+        numbers,
     )
 
 

@@ -1,7 +1,7 @@
 """The one loss: cross-entropy at the positions where a target is set, as (sum, count). Sum first, divide once.
 
-Logits exist only where a target is set: a hook hands the head those positions alone, so every architecture's own
-forward pass, with its scales and caps on the logits, stays in use.
+Logits exist only where a target is set, and only for a part of those at a time: a vocabulary is wide. Each part's
+gradient is taken at once, so that no logits are kept. The model's own head makes them, with its scales and caps.
 """
 
 from __future__ import annotations
@@ -12,57 +12,91 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from transformers import Cache
+from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from weitiao.models.anatomy import Model, head
+from weitiao.models.anatomy import Model, embeddings, head, plain
 from weitiao.objectives.row import IGNORE
 from weitiao.training.batches import Batch
 
-
-def loss_sum(model: Model, batch: Batch, past: Cache | None = None) -> tuple[Tensor, int]:
-    """The summed cross-entropy in nats, with gradient, and the number of targets it is over."""
-    logits, targets = asked_logits(model, batch, past)
-    return nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), len(targets)
+_LOGITS = 16_000_000  # of one part: 32 MB in bfloat16
 
 
-def asked_logits(
-    model: Model, batch: Batch, past: Cache | None = None, wide_head: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Logits [asked, vocabulary] and targets [asked], in reading order over the batch.
+def learn(model: Model, batch: Batch, past: Cache | None = None) -> tuple[float, int]:
+    """The summed cross-entropy in nats and the number of targets it is over; gradients go to the parameters' ``grad``.
 
-    ``past`` holds what stands before every row of the batch; the batch's positions count from there. ``wide_head``
-    multiplies the head in float32: a bfloat16 logit near 20 is rounded to eighths, which makes ties of close answers.
+    ``past`` holds what stands before every row of the batch; the batch's positions count from there.
     """
+    hidden, targets = asked_hidden(model, batch, past)
+    leaf = hidden.detach().requires_grad_(hidden.requires_grad)
+    total = 0.0
+    for part in parts(model, len(targets)):
+        logits = logits_of(model, leaf[part])
+        loss = nn.functional.cross_entropy(logits.float(), targets[part], reduction="sum")
+        torch.autograd.backward(loss)
+        total += loss.item()
+    if leaf.grad is not None:
+        torch.autograd.backward(hidden, leaf.grad)
+    return total, len(targets)
+
+
+def asked_hidden(model: Model, batch: Batch, past: Cache | None = None) -> tuple[Tensor, Tensor]:
+    """What the head reads at the asked positions [asked, width], and the targets [asked], in reading order."""
     device = next(model.parameters()).device
     targets = torch.from_numpy(batch.targets).to(device).flatten()
     asked = torch.nonzero(targets != IGNORE).flatten()
-    with _head_reads_only(head(model), asked, wide_head):
-        output = model(
-            input_ids=torch.from_numpy(batch.tokens).to(device),
-            position_ids=torch.from_numpy(batch.positions).to(device),
-            attention_mask=None,  # an all-ones mask would let packed rows see each other
-            past_key_values=past,
-            use_cache=past is not None,
-        )
-    return output.logits[0], targets[asked]
+    output = plain(model).base_model(
+        input_ids=torch.from_numpy(batch.tokens).to(device),
+        position_ids=torch.from_numpy(batch.positions).to(device),
+        attention_mask=None,  # an all-ones mask would let packed rows see each other
+        past_key_values=past,
+        use_cache=past is not None,
+    )
+    return output.last_hidden_state.flatten(0, 1)[asked], targets[asked]
+
+
+def logits_of(model: Model, hidden: Tensor, wide: bool = False) -> Tensor:
+    """The logits [asked, vocabulary] of ``hidden`` [asked, width]; ``wide`` multiplies the head in float32."""
+    inner = plain(model)
+
+    def given(*_: object, **__: object) -> _Hidden:
+        return _Hidden(last_hidden_state=hidden[None])
+
+    with _widened(head(model)) if wide else _as_it_is():
+        inner.base_model.forward = given  # the model's own forward goes on from here
+        try:
+            logits: Tensor = inner(input_ids=torch.zeros(1, 1, dtype=torch.long, device=hidden.device)).logits[0]
+        finally:
+            del inner.base_model.forward
+    return logits
+
+
+def parts(model: Model, asked: int) -> Iterator[slice]:
+    """``asked`` positions cut so that the logits of a part are few."""
+    size = max(1, _LOGITS // embeddings(model).num_embeddings)
+    for start in range(0, asked, size):
+        yield slice(start, min(start + size, asked))
+
+
+class _Hidden(BaseModelOutputWithPast):
+    def __getattr__(self, name: str) -> None:
+        """Whatever else the families' outputs hold was not asked for."""
 
 
 @contextmanager
-def _head_reads_only(module: nn.Module, positions: Tensor, wide: bool) -> Iterator[None]:
-    def select(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
-        hidden = inputs[0]  # [rows, length, width]
-        return (hidden.flatten(0, 1)[positions].unsqueeze(0),)
-
+def _widened(module: nn.Module) -> Iterator[None]:
     def widen(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         if not isinstance(module, nn.Linear) or output.dtype == torch.float32:
             return output
         bias = None if module.bias is None else module.bias.float()
         return nn.functional.linear(inputs[0].float(), module.weight.float(), bias)
 
-    handles = [module.register_forward_pre_hook(select)]
-    if wide:
-        handles.append(module.register_forward_hook(widen))
+    handle = module.register_forward_hook(widen)
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        handle.remove()
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    yield

@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import psutil
 import torch
 
 from weitiao.errors import MachineError
@@ -36,6 +37,11 @@ def dtype_of(precision: str) -> torch.dtype:
 def cores() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_now_bytes() -> int:
+    """The memory that this process holds."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def peak_memory_bytes() -> int:

@@ -7,27 +7,28 @@ from dataclasses import dataclass
 
 import torch
 
-# Measured on SmolLM2-135M: the share of a plain product's speed that a whole training step reaches, and how many
-# copies of a layer's inputs the backward pass keeps. docs/log.md has the runs.
-_STEP_EFFICIENCY = 0.75
-_SCORING_EFFICIENCY = 0.65
-_KEPT_WIDTHS = 34
-_KEPT_HIDDEN = 5
-_PROCESS_BYTES = 900 * 2**20  # Python, torch, transformers, and what scoring holds for a moment
-_FILE_BYTES = 4  # of each weight: the float32 file stays mapped while its weights are converted
+from weitiao.training.engine import EngineName
+
+# The share of a plain product's speed that a step and scoring reach, measured on SmolLM2-135M; docs/log.md.
+_STEP_EFFICIENCY = {"exact": 0.55, "fast": 0.85}
+_SCORING_EFFICIENCY = {"exact": 0.5, "fast": 0.75}
+
+
+_LOGITS = 16_000_000  # of one part of the head; weitiao.training.loss
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run has to do."""
+    """What a run has to do, and what its process holds already."""
 
+    engine: EngineName
     parameters: int
     trained: int
-    layers: int
     width: int
-    hidden: int  # of the feed-forward part
     vocabulary: int
     bytes_per_weight: int
+    present_bytes: int  # of memory, with model, masters and gradient sums in place
+    kept_bytes: int  # for the way back, a token
     tokens_per_pass: int  # of the largest forward pass with gradient
     asked_per_pass: int
     train_tokens: int  # over all steps, padding and the fixed price of each pass included
@@ -49,23 +50,20 @@ def estimate(load: Load, flops_per_second: float) -> Estimate:
 
 
 def memory_bytes(load: Load) -> int:
-    """Weights, float32 masters with their optimizer, kept activations, logits, and the process itself."""
-    weights = load.parameters * (load.bytes_per_weight + (_FILE_BYTES if load.bytes_per_weight < _FILE_BYTES else 0))
-    # Master, gradient sum and two moments; float32 weights are their own masters.
-    learning = load.trained * 4 * (4 if load.bytes_per_weight < 4 else 3)
-    gradients = load.trained * load.bytes_per_weight
-    kept = load.layers * (_KEPT_WIDTHS * load.width + _KEPT_HIDDEN * load.hidden)
-    activations = load.tokens_per_pass * kept * load.bytes_per_weight
-    logits = load.asked_per_pass * load.vocabulary * (4 + 4 + load.bytes_per_weight)
-    return int(_PROCESS_BYTES + weights + learning + gradients + activations + logits)
+    """What is there, the optimizer's moments, gradients, and the larger of what training and scoring hold at once."""
+    learning = load.trained * (2 * 4 + load.bytes_per_weight)
+    logits = min(load.asked_per_pass * load.vocabulary, _LOGITS)
+    training = load.tokens_per_pass * load.kept_bytes + 2 * logits * (load.bytes_per_weight + 4)
+    scoring = 4 * load.vocabulary * load.width + 2 * 4 * _LOGITS
+    return int(load.present_bytes + learning + max(training, scoring))
 
 
 def seconds(load: Load, flops_per_second: float) -> float:
     """Two operations a weight and token forward, as many for each of the backward products that are needed."""
     backward = 4 if load.full_gradient else 2
-    training = load.train_tokens * load.parameters * (2 + backward) / (flops_per_second * _STEP_EFFICIENCY)
-    scoring = load.scored_tokens * load.parameters * 2 / (flops_per_second * _SCORING_EFFICIENCY)
-    return training + scoring
+    training = load.train_tokens * load.parameters * (2 + backward) / _STEP_EFFICIENCY[load.engine]
+    scoring = load.scored_tokens * load.parameters * 2 / _SCORING_EFFICIENCY[load.engine]
+    return (training + scoring) / flops_per_second
 
 
 def measure_flops(width: int, hidden: int, dtype: torch.dtype) -> float:

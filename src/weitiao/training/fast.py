@@ -1,0 +1,170 @@
+"""The fast engine: :mod:`weitiao.models.fast` under the same contract, and the proof that it calculates the same.
+
+Before the first step the first rows go through both engines. A fast path that differs is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from weitiao.models.anatomy import Model, head
+from weitiao.models.fast.layout import Layout, lay_out
+from weitiao.models.fast.pattern import UnlikeError
+from weitiao.models.fast.stack import Stack
+from weitiao.objectives.row import Row
+from weitiao.training.batches import micro_batches
+from weitiao.training.engine import Engine, EngineName
+from weitiao.training.exact import CAPACITY, Exact, log_probabilities
+from weitiao.training.loss import parts
+from weitiao.training.optimizer import Masters
+from weitiao.training.pace import Pace
+from weitiao.training.prefix import may_share, shared_length
+from weitiao.words import t
+
+_GROUP_PRICE = 8  # tokens that a group of rows costs beyond its own; docs/log.md
+_CHECKED_TOKENS = 192
+_CHECKED_ROWS = 4
+
+# Each engine rounds to bfloat16 at places of its own. On SmolLM2 losses were up to 0.3 % apart and gradients 5 to 9 %,
+# where those of the fast one were 3 to 5 % off float32's and those of the exact one 4 to 7 %.
+_LOSS_TOLERANCE = {torch.bfloat16: 1e-2, torch.float32: 1e-5}
+_GRADIENT_TOLERANCE = {torch.bfloat16: 0.15, torch.float32: 1e-4}
+
+
+class Fast:
+    """Rows without padding masks or passes of their own; see :mod:`weitiao.models.fast`."""
+
+    name: EngineName = "fast"
+    price = 16
+
+    def __init__(self, model: Model) -> None:
+        """Raises UnlikeError, and changes nothing, where the model does not fit."""
+        if not may_share(model):
+            raise UnlikeError("dropout")
+        if next(model.parameters()).device.type != "cpu":
+            raise UnlikeError("GPU")
+        self.model = model
+        self._stack = Stack(model)
+
+    @property
+    def kept_bytes(self) -> int:
+        """For the way back, a token."""
+        return self._stack.kept_bytes
+
+    def passes(self, rows: Sequence[Row], pace: Pace) -> list[tuple[int, int]]:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        cut = _layouts(rows, pace.capacity, shared_length(rows) if pace.share_prefix else 0)
+        return [(len(layout.tokens), len(layout.targets)) for _, layout in cut]
+
+    @property
+    def longest(self) -> int | None:
+        """The most tokens of a row; None for no limit but the model's own."""
+        return self._stack.longest
+
+    def pass_over(self, rows: Sequence[Row]) -> float:
+        """The summed loss of ``rows`` in nats; gradients stay at the parameters."""
+        return sum(self._stack.learn(layout) for _, layout in _layouts(rows, CAPACITY, shared_length(rows)))
+
+    def learn(self, rows: Sequence[Row], masters: Masters, pace: Pace, step: int) -> tuple[float, int]:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        total, targets = 0.0, 0
+        for _, layout in _layouts(rows, pace.capacity, shared_length(rows) if pace.share_prefix else 0):
+            total += self._stack.learn(layout)
+            targets += len(layout.targets)
+            masters.collect()
+        return total, targets
+
+    def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        weight = head(self.model).weight.detach().float()  # type: ignore[union-attr, operator]
+        for numbers, layout in _layouts(rows, CAPACITY, shared_length(rows)):
+            hidden = self._stack.hidden(layout).float()
+            targets = torch.from_numpy(layout.targets)
+            logs = [
+                log_probabilities(nn.functional.linear(hidden[part], weight), targets[part], candidates)
+                for part in parts(self.model, len(targets))
+            ]
+            counts = [rows[number].asked for number in numbers]
+            for number, found in zip(numbers, torch.cat(logs).split(counts), strict=True):
+                yield number, found.numpy()
+
+
+def engine_for(model: Model, wanted: str, rows: Sequence[Row], longest: int) -> tuple[Engine, str]:
+    """The fast engine where it fits ``model`` and agrees with the exact one on the first of ``rows``; else that one.
+
+    ``wanted`` is auto, exact or fast, ``longest`` the most tokens of a row. Also a sentence for people: why the exact
+    engine is used although the fast one was not ruled out; empty otherwise.
+    """
+    exact = Exact(model)
+    if wanted == "exact":
+        return exact, ""
+    try:
+        before = _calculated(model, exact, rows)
+        fast = Fast(model)
+    except UnlikeError as unlike:
+        reason = t("the fast one does not fit this model ({part})", part=str(unlike))
+        return exact, t("the exact engine is used: {reason}", reason=reason)
+    if fast.longest is not None and longest > fast.longest:
+        reason = t("rows are longer than its attention window of {window} tokens", window=fast.longest)
+        return exact, t("the exact engine is used: {reason}", reason=reason)
+    differs = _difference(before, _calculated(model, fast, rows), next(model.parameters()).dtype)
+    if differs:
+        reason = t("the fast one differs on the first rows, {difference}", difference=differs)
+        return exact, t("the exact engine is used: {reason}", reason=reason)
+    return fast, ""
+
+
+def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[list[int], Layout]]:
+    """The passes of ``rows``, of at most ``capacity`` tokens: their row numbers in order, and where they lie."""
+    groups = micro_batches([len(row.tokens) - shared for row in rows], capacity, _GROUP_PRICE)
+    waiting: list[list[int]] = []
+    tokens = 0
+    for group in groups:
+        padded_tokens = len(group) * max(len(rows[number].tokens) - shared for number in group)
+        if waiting and tokens + padded_tokens > capacity:
+            yield [number for each in waiting for number in each], lay_out(rows, waiting, shared)
+            waiting, tokens = [], 0
+        waiting.append(group)
+        tokens += padded_tokens
+    if waiting:
+        yield [number for each in waiting for number in each], lay_out(rows, waiting, shared)
+
+
+def _calculated(model: Model, engine: Exact | Fast, rows: Sequence[Row]) -> tuple[float, dict[str, torch.Tensor]]:
+    """The loss of some of ``rows``, every token of them asked, and the gradients of what learns."""
+    some = [_all_asked(row) for row in rows[:_CHECKED_ROWS] if len(row.tokens) > 1]
+    learning = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    if not learning or not some:
+        return -float(sum(logs.sum(dtype=np.float64) for _, logs in engine.read(some, None))), {}
+    total = engine.pass_over(some)
+    found = {name: weight.grad for name, weight in learning.items() if weight.grad is not None}
+    for weight in learning.values():
+        weight.grad = None
+    return total, found
+
+
+def _all_asked(row: Row) -> Row:
+    tokens = row.tokens[-_CHECKED_TOKENS // _CHECKED_ROWS :]
+    return Row(row.example, tokens[:-1], tokens[1:])
+
+
+def _difference(
+    one: tuple[float, dict[str, torch.Tensor]], other: tuple[float, dict[str, torch.Tensor]], dtype: torch.dtype
+) -> str:
+    """How far apart the two are, in words; empty where no further than rounding takes them."""
+    (loss, gradients), (other_loss, others) = one, other
+    apart = abs(loss - other_loss) / max(abs(loss), 1e-9)
+    if not apart <= _LOSS_TOLERANCE[dtype]:
+        return t("loss {loss} and {other}", loss=f"{loss:.4f}", other=f"{other_loss:.4f}")
+    if gradients.keys() != others.keys():
+        return t("gradients of {names}", names=", ".join(sorted(gradients.keys() ^ others.keys())[:3]))
+    square = sum(float((gradients[name].float() - others[name].float()).square().sum()) for name in gradients)
+    whole = sum(float(gradient.float().square().sum()) for gradient in gradients.values())
+    if not square**0.5 <= _GRADIENT_TOLERANCE[dtype] * whole**0.5:
+        return t("gradients {share} apart", share=f"{100 * (square / max(whole, 1e-30)) ** 0.5:.1f} %")
+    return ""
