@@ -27,7 +27,7 @@ class Lineage:
     """Digests of all that decides a result's bits, and the run it started from (None: from a model of others).
 
     ``template`` is that of the chat template. ``moment`` (``2026-11-24T09:30:00``) is the local time that it is told
-    when it asks for the date; None when it does not.
+    when it asks for the date; None when it does not. ``engine`` is what calculated, where that decides the last bits.
     """
 
     base: str
@@ -39,6 +39,7 @@ class Lineage:
     parent: str | None = None
     template: str = ""
     moment: str | None = None
+    engine: str = ""
 
     def json(self) -> dict[str, Any]:
         """As ``lineage.json`` holds it."""

@@ -124,7 +124,7 @@ def test_asked_in_parts_the_answers_are_those_of_the_whole(
     settings = make_settings({"model": tiny_llama, "data": data, "kind": kind, "precision": "fp32", **columns})
     respondent = find_respondent(settings)
     scored = every_row(respondent, settings, Ledger())
-    engine = load_engine(respondent, settings)
+    engine = load_engine(respondent, settings, lambda kind, facts: None)
     items = [(item.example, item.row) for item in scored.items]
     assert len(items) == 300
     together = companies(monkeypatch)

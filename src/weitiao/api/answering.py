@@ -6,6 +6,7 @@ what training saw. Knowing whom one asks is apart from loading, so that wrong da
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from weitiao.training.defaults import context_limit
 from weitiao.training.engine import Engine
 from weitiao.training.fast import engine_for
 
+Listener = Callable[[str, dict[str, Any]], None]
 _PROOF = (  # what both engines read before one is chosen
     "The quick brown fox jumps over the lazy dog, and nobody asks it why.",
     "学而时习之，不亦说乎？有朋自远方来，不亦乐乎？",
@@ -85,14 +87,16 @@ def load_respondent(respondent: Respondent, given: Settings) -> Model:
     torch.set_num_threads(respondent.setting(given, "threads") or machine.cores())
     dtype = machine.dtype_of(respondent.precision)
     model = load(respondent.source, dtype).model
-    one_precision(model, dtype)
+    one_precision(model, dtype).requires_grad_(False)
     torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
     return model
 
 
-def load_engine(respondent: Respondent, given: Settings) -> Engine:
+def load_engine(respondent: Respondent, given: Settings, listen: Listener) -> Engine:
     """The model of :func:`load_respondent` with what reads its answers, chosen as in training."""
     model = load_respondent(respondent, given)
     prompts = respondent.codec.encode_prompts([(Message("user", text),) for text in _PROOF])
     rows = [Row("", tokens, np.zeros(len(tokens), dtype=np.int32)) for tokens in prompts]
-    return engine_for(model, respondent.setting(given, "engine"), rows, respondent.cutoff_len)[0]
+    engine, note = engine_for(model, respondent.setting(given, "engine"), rows)
+    listen("engine", {"name": engine.name, "note": note})
+    return engine

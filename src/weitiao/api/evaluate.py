@@ -97,7 +97,7 @@ def evaluate(
         own = not settings.data or rows == "test"
         scored = (own_test_split if own else every_row)(respondent, settings, ledger)
         _announce(scored, ledger, listen)
-        engine = load_engine(respondent, settings)
+        engine = load_engine(respondent, settings, listen)
         with kept_answers(engine, _asking(respondent, settings, scored), listen) as asked:
             answers = asked.answers
             found = scores(answers, scored.task.categories)

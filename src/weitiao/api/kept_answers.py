@@ -172,7 +172,7 @@ def _digests(engine: Engine, asking: Asking) -> dict[str, str]:
         "template": respondent.codec.template.source,
         "cutoff_len": respondent.cutoff_len,
         "precision": respondent.precision,
-        "engine": engine.name,
+        "engine": engine.identity,
         "generated": asking.generated,
         "max_new_tokens": asking.max_new_tokens,
         "threads": torch.get_num_threads(),

@@ -82,7 +82,7 @@ def predict(
         size = _WRITTEN_TOGETHER if task.kind == "reply" else _SCORED_TOGETHER
         answer: Answer | None = None
         while chunk := list(islice(rows, size)):
-            answer = answer or _answerer(load_engine(respondent, settings), respondent, task, sampling)
+            answer = answer or _answerer(load_engine(respondent, settings, listen), respondent, task, sampling)
             _append(grown, layout, tally, chunk, _predictions(chunk, answer, tally.rows // size))
             listen("predicted", {"rows": tally.rows})
             stop.obey(

@@ -125,7 +125,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     masters = Masters(trained(model), settings.weight_decay)
     one_precision(model, dtype)
     rows = Rows(work / "rows")
-    engine, note = engine_for(model, settings.engine, _first(rows), cutoff_len)
+    engine, note = engine_for(model, settings.engine, _first(rows))
     listen("engine", {"name": engine.name, "note": note})
     pace = _pace(settings, prepared.train_rows)
     work_ahead = workload(config, settings, engine, masters, pace, rows, prepared)
@@ -168,6 +168,7 @@ def lineage_of(session: Session) -> Lineage:
         code=code_version(),
         seed=session.settings.seed,
         parent=session.source.run.name if session.source.run else None,
+        engine=session.engine.identity,
     )
 
 

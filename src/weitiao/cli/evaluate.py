@@ -81,6 +81,8 @@ def _tell(kind: str, facts: dict[str, Any], count: Any) -> None:
                 output().say(sentence)
         case "rows":
             output().say(ledger_line(facts))
+        case "engine" if facts["note"]:
+            output().say(facts["note"])
         case "problem":
             where = f"{facts['where']}: " if facts["where"] else ""
             output().say(t("warning: {message}", message=f"{where}{facts['message']}"))

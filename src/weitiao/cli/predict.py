@@ -62,7 +62,8 @@ def command(arguments: list[str]) -> None:
         def tell(kind: str, facts: dict[str, Any]) -> None:
             if kind == "predicted":
                 count(facts["rows"], None)
-            for sentence in facts.get("read_as", ()):
+            said = facts["note"] if kind == "engine" else ""
+            for sentence in (*facts.get("read_as", ()), *([said] if said else ())):
                 output().say(sentence)
 
         found = predict(settings, path, sampling, "no_text" not in own, tell)

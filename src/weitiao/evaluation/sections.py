@@ -276,6 +276,7 @@ def lineage(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         "parent": t("Tuned from the run"),
         "settings": t("Digest of the settings"),
         "template": t("Digest of the chat template"),
+        "engine": t("Engine"),
         "moment": t("The date that the template writes"),
     }
     return [

@@ -29,6 +29,11 @@ class Engine(Protocol):
     price: int  # of a forward pass beyond its tokens, in tokens
 
     @property
+    def identity(self) -> str:
+        """What decides the last bits of what it calculates."""
+        ...
+
+    @property
     def kept_bytes(self) -> int:
         """For the way back, a token."""
         ...

@@ -30,6 +30,7 @@ class Exact:
 
     name: EngineName = "exact"
     price = PASS_PRICE
+    identity = "exact"
 
     def __init__(self, model: Model) -> None:
         self.model = model

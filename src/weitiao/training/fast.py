@@ -14,6 +14,7 @@ from torch import nn
 
 from weitiao.models.anatomy import Model, head
 from weitiao.models.fast.layout import Layout, lay_out
+from weitiao.models.fast.native import kernels
 from weitiao.models.fast.pattern import UnlikeError
 from weitiao.models.fast.stack import Stack
 from weitiao.objectives.row import Row
@@ -42,6 +43,11 @@ class Fast:
     name: EngineName = "fast"
     price = 16
 
+    @property
+    def identity(self) -> str:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        return "fast, compiled" if kernels() else "fast"
+
     def __init__(self, model: Model) -> None:
         """Raises UnlikeError, and changes nothing, where the model does not fit."""
         if not may_share(model):
@@ -60,11 +66,6 @@ class Fast:
         """As :class:`weitiao.training.engine.Engine` says."""
         cut = _layouts(rows, pace.capacity, shared_length(rows) if pace.share_prefix else 0)
         return [(len(layout.tokens), len(layout.targets)) for _, layout in cut]
-
-    @property
-    def longest(self) -> int | None:
-        """The most tokens of a row; None for no limit but the model's own."""
-        return self._stack.longest
 
     def pass_over(self, rows: Sequence[Row]) -> float:
         """The summed loss of ``rows`` in nats; gradients stay at the parameters."""
@@ -94,11 +95,11 @@ class Fast:
                 yield number, found.numpy()
 
 
-def engine_for(model: Model, wanted: str, rows: Sequence[Row], longest: int) -> tuple[Engine, str]:
+def engine_for(model: Model, wanted: str, rows: Sequence[Row]) -> tuple[Engine, str]:
     """The fast engine where it fits ``model`` and agrees with the exact one on the first of ``rows``; else that one.
 
-    ``wanted`` is auto, exact or fast, ``longest`` the most tokens of a row. Also a sentence for people: why the exact
-    engine is used although the fast one was not ruled out; empty otherwise.
+    ``wanted`` is auto, exact or fast. Also a sentence for people: why the exact engine is used although the fast one
+    was not ruled out; empty otherwise.
     """
     exact = Exact(model)
     if wanted == "exact":
@@ -108,9 +109,6 @@ def engine_for(model: Model, wanted: str, rows: Sequence[Row], longest: int) -> 
         fast = Fast(model)
     except UnlikeError as unlike:
         reason = t("the fast one does not fit this model ({part})", part=str(unlike))
-        return exact, t("the exact engine is used: {reason}", reason=reason)
-    if fast.longest is not None and longest > fast.longest:
-        reason = t("rows are longer than its attention window of {window} tokens", window=fast.longest)
         return exact, t("the exact engine is used: {reason}", reason=reason)
     differs = _difference(before, _calculated(model, fast, rows), next(model.parameters()).dtype)
     if differs:

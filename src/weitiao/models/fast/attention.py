@@ -27,6 +27,7 @@ class Shape:
     depth: int
     scale: float
     interleaved: bool
+    window: int  # keys that a query sees; 0 for all before it
 
     @property
     def width(self) -> int:
@@ -105,7 +106,7 @@ def _attend_group(made: Turned, group: Group, before: int, shape: Shape, out: Te
 def _shares(made: Turned, start: int, stop: int, before: int, shape: Shape) -> Tensor:
     queries = made.queries[:, start * shape.group : stop * shape.group]
     scores = torch.bmm(queries, made.keys[:, : before + stop].transpose(1, 2))
-    softmax(scores, stop - start, shape.group, before + start, shape.scale)
+    softmax(scores, stop - start, shape.group, before + start, shape.window, shape.scale)
     return scores
 
 
@@ -119,7 +120,7 @@ def _backward_group(gradient: Tensor, made: Turned, group: Group, before: int, s
         shares = _shares(made, start, stop, before, shape)
         mixed = places[:, start:stop].transpose(1, 2).reshape(shares.shape[0], -1, shape.depth)
         scores = torch.bmm(mixed, made.values[:, : before + stop].transpose(1, 2))
-        softmax_backward(scores, shares, stop - start, shape.group, before + start, shape.scale)
+        softmax_backward(scores, shares, stop - start, shape.group, before + start, shape.window, shape.scale)
         back.queries[:, chunk] = torch.bmm(scores, made.keys[:, : before + stop])
         keys = torch.bmm(scores.transpose(1, 2), made.queries[:, chunk])
         values = torch.bmm(shares.transpose(1, 2), mixed)

@@ -53,7 +53,7 @@ class Block:
         self._parts = parts
         self._queries, self._output = Product(parts.queries), Product([parts.output])
         self._gates, self._down = Product(parts.gates), Product([parts.down])
-        self._shape = Shape(parts.key_heads, parts.group, parts.depth, parts.scale, parts.interleaved)
+        self._shape = Shape(parts.key_heads, parts.group, parts.depth, parts.scale, parts.interleaved, parts.window)
         self.layer_type = parts.layer_type
 
     @property

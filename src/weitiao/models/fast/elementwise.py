@@ -97,19 +97,26 @@ def gate_backward(both: Tensor, gradient: Tensor, tanh_gelu: bool, out: Tensor) 
     return back
 
 
-def softmax(scores: Tensor, queries: int, group: int, before: int, scale: float) -> None:
-    """``scores`` [batch, queries × group, keys] to shares in place; query q sees the first ``before + q + 1`` keys."""
+def softmax(scores: Tensor, queries: int, group: int, before: int, window: int, scale: float) -> None:
+    """``scores`` [batch, queries × group, keys] to shares in place.
+
+    Query q sees the last ``window`` of the first ``before + q + 1`` keys; all of them where ``window`` is 0.
+    """
     batch, _, keys = scores.shape
-    if call("softmax", scores, scores, batch, queries, group, keys, before, float(scale)):
+    if call("softmax", scores, scores, batch, queries, group, keys, before, window, float(scale)):
         return
-    hidden = _hidden(queries, group, keys, before, scores.device)
+    place = torch.arange(queries * group, device=scores.device)[:, None] // group + before
+    key = torch.arange(keys, device=scores.device)[None]
+    hidden = (key > place) | (key <= place - window) if window else key > place
     scores.copy_(torch.softmax((scores.float() * scale).masked_fill_(hidden, -torch.inf), dim=-1))
 
 
-def softmax_backward(gradient: Tensor, shares: Tensor, queries: int, group: int, before: int, scale: float) -> None:
+def softmax_backward(
+    gradient: Tensor, shares: Tensor, queries: int, group: int, before: int, window: int, scale: float
+) -> None:
     """The gradient of the shares to that of the scores, in place."""
     batch, _, keys = gradient.shape
-    if call("softmax_backward", gradient, gradient, shares, batch, queries, group, keys, before, float(scale)):
+    if call("softmax_backward", gradient, gradient, shares, batch, queries, group, keys, before, window, float(scale)):
         return
     wide, part = gradient.float(), shares.float()
     gradient.copy_(part * (wide - (wide * part).sum(-1, keepdim=True)) * scale)
@@ -136,8 +143,3 @@ def _activation_backward(gradient: Tensor, gates: Tensor, tanh_gelu: bool) -> Te
     if tanh_gelu:
         return torch.ops.aten.gelu_backward(gradient, gates, approximate=_GELU_TANH)  # type: ignore[no-any-return]
     return torch.ops.aten.silu_backward(gradient, gates)  # type: ignore[no-any-return]
-
-
-def _hidden(queries: int, group: int, keys: int, before: int, device: torch.device) -> Tensor:
-    place = torch.arange(queries * group, device=device)[:, None] // group
-    return torch.arange(keys, device=device)[None] > before + place

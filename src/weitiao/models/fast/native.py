@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-_VERSION = 1  # of the functions' signatures; weitiao_kernels_version in kernels.c
+_VERSION = 2  # of the functions' signatures; weitiao_kernels_version in kernels.c
 _LIBRARY = Path(__file__).with_name("libkernels.so")
 _OFF = "WEITIAO_KERNELS"  # set to "off", torch's own operations are used
 

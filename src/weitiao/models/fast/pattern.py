@@ -90,6 +90,7 @@ class Parts:
     tanh_gelu: bool
     interleaved: bool
     layer_type: str | None  # what the rotation asks for
+    window: int  # keys that a query sees; 0 for all before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,6 @@ class Skeleton:
     blocks: Sequence[Parts]
     norm: Norm
     head: nn.Linear
-    longest: int | None  # tokens that the narrowest attention window holds
 
 
 def skeleton(model: Model) -> Skeleton:
@@ -121,14 +121,12 @@ def skeleton(model: Model) -> Skeleton:
         raise UnlikeError("softcapping")
     if found is None:
         raise UnlikeError("norm")
-    windows = [layer.self_attn.__dict__.get("sliding_window") for layer in layers]
     return Skeleton(
         embeddings(model),
         base.get_submodule("rotary_emb"),
         [_parts(layer, traits, config) for layer in layers],
         _norm(found, traits),
         output,
-        min((int(window) for window in windows if window), default=None),
     )
 
 
@@ -158,6 +156,7 @@ def _parts(layer: Any, traits: Traits, config: Any) -> Parts:
         tanh_gelu=_ACTIVATIONS[activation],
         interleaved=traits.interleaved,
         layer_type=config.layer_types[attention.layer_idx] if traits.by_layer else None,
+        window=int(attention.__dict__.get("sliding_window", stated.get("sliding_window")) or 0),
     )
 
 

@@ -28,7 +28,6 @@ class Stack:
     def __init__(self, model: Model) -> None:
         self._parts = skeleton(model)
         self._blocks = [Block(parts) for parts in self._parts.blocks]
-        self.longest = self._parts.longest
 
     @property
     def kept_bytes(self) -> int:
