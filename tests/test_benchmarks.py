@@ -23,6 +23,7 @@ from benchmarks.comparison import chosen
 from benchmarks.flops import Shape, step_operations
 from benchmarks.jobs import JOBS, Against, Job, Side
 from benchmarks.meter import Meter
+from benchmarks.peers import install as installing
 from benchmarks.peers.heldout import heldout_loss
 from benchmarks.peers.install import PEERS, TORCH, state_of
 from benchmarks.peers.work import work
@@ -154,6 +155,18 @@ def test_an_environment_of_other_versions_is_made_again(tmp_path: Path) -> None:
     assert "other versions" in state_of(tmp_path, "trl")["reason"]
     file.write_text(json.dumps({"requirements": [TORCH, *PEERS["trl"].requirements], "reason": None}))
     assert state_of(tmp_path, "trl")["reason"] is None
+
+
+def test_a_peer_that_cannot_be_installed_leaves_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installing, "_fill", lambda folder, peer: "no space left")
+    assert installing.install("trl", tmp_path)["reason"] == "no space left"
+    assert state_of(tmp_path, "trl")["reason"] == "no space left"
+
+
+def test_a_failed_command_is_told_in_its_own_last_words(tmp_path: Path) -> None:
+    failing = [sys.executable, "-c", "print('no such package'); raise SystemExit(1)"]
+    assert installing._run(failing, tmp_path / "log") == "\n".join([f"$ {' '.join(failing)}", "no such package"])
+    assert installing._run([sys.executable, "-c", ""], tmp_path / "log") is None
 
 
 def test_results_are_read_back_and_shown_with_what_failed(tmp_path: Path) -> None:

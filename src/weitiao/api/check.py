@@ -16,6 +16,7 @@ import numpy as np
 from weitiao.api.preparation import (
     Opened,
     Prepared,
+    Watch,
     context_of,
     divide,
     encode_rows,
@@ -27,7 +28,7 @@ from weitiao.api.preparation import (
 )
 from weitiao.api.undivided import read_undivided
 from weitiao.codec import Codec, Encoding, open_codec
-from weitiao.data.checks import Lengths, inspect
+from weitiao.data.checks import Inspector, Lengths
 from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
 from weitiao.data.partition import SPLITS
 from weitiao.errors import DataError, WeitiaoError
@@ -112,23 +113,25 @@ def check(settings: Settings, rows: int = ROWS, listen: Listener = lambda kind, 
     found.read_as, found.splits = opened.read_as, opened.partition.counts
     listen("data", {"read_as": found.read_as})
     listen("inspecting", {})
-    inspection = inspect(opened.sources, opened.partition, seed=settings.seed)
-    found.lengths = dict(inspection.lengths)
-    listen("encoding", {})
+    inspector = Inspector(opened.partition, seed=settings.seed)
     prepared = Prepared()
     try:
         if source is None:
-            _use_all(opened, found.ledger)
+            _use_all(opened, found.ledger, inspector.watch)  # a pass over a large file takes minutes
         else:
+            inspector.look(opened.sources)
+            listen("encoding", {})
             _encode(found, prepared, opened, source, settings, rows)
     except WeitiaoError as error:
         found.refused = error
+    inspection = inspector.inspection()
+    found.lengths = {**inspection.lengths, **found.lengths}
     found.problems = (*opened.problems(), *inspection.problems, *_problems(found, prepared))
     return found
 
 
-def _use_all(opened: Opened, ledger: Ledger) -> None:
-    for example, split in usable_rows(opened, ledger):
+def _use_all(opened: Opened, ledger: Ledger, watch: Watch = iter) -> None:
+    for example, split in usable_rows(opened, ledger, watch):
         ledger.add(Entry(example.source, "used", example=example.id, split=split))
     if not ledger.counts()["used"]:
         raise DataError(

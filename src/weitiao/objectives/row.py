@@ -21,4 +21,4 @@ class Row:
     @property
     def asked(self) -> int:
         """How many positions are asked for a prediction."""
-        return int((self.targets != IGNORE).sum())
+        return int(np.count_nonzero(self.targets != IGNORE))
