@@ -26,6 +26,7 @@ from weitiao.api.preparation import (
 from weitiao.api.workload import workload
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Ledger
+from weitiao.evaluation.score import rows_of_example
 from weitiao.example import Task
 from weitiao.lineage import Lineage, code_version, digest_file, digest_json
 from weitiao.methods import Full, Lora, Method, TopLayers, trained
@@ -42,6 +43,7 @@ from weitiao.training.chance import seed_for
 from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
 from weitiao.training.engine import Engine
 from weitiao.training.fast import engine_for
+from weitiao.training.keeping import Keeping, Wish, keep
 from weitiao.training.loop import total_steps
 from weitiao.training.optimizer import Masters, Rate
 from weitiao.training.pace import Pace
@@ -72,6 +74,7 @@ class Session:
     masters: Masters
     rows: Rows
     pace: Pace
+    keeping: Keeping
     planned: Estimate
     dev: list[Item]
     test: list[Item]
@@ -102,18 +105,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), "train": prepared.train_rows})
     threads = settings.threads or machine.cores()
     torch.set_num_threads(threads)
-    facts = Facts(
-        parameters=_weights_in(source),
-        width=int(config.get("hidden_size") or config.get("n_embd") or 0),
-        context=context_of(config),
-        kind=opened.task.kind,
-        train_rows=prepared.train_rows,
-        longest_row=prepared.longest,
-        fast_bf16=machine.fast_bf16(),
-        on_gpu=machine.device().type == "cuda",
-        threads=threads,
-        continues_adapter=source.adapter is not None,
-    )
+    facts = _facts(source, config, opened.task, prepared, threads)
     derived = derive(settings, facts)
     settings = derived.settings
     method = method_of(settings)
@@ -128,6 +120,11 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     engine, note = engine_for(model, settings.engine, _first(rows))
     listen("engine", {"name": engine.name, "note": note})
     pace = _pace(settings, prepared.train_rows)
+    keeping = keep(engine, rows, _wish(settings, pace, prepared, opened.task, codec))
+    listen("activations", {"kept": keeping.kept, "bytes": keeping.missing_bytes, "note": keeping.note})
+    if settings.keep_activations == "auto":
+        derived.reasons["keep_activations"] = keeping.reason
+    settings = settings.model_copy(update={"keep_activations": "on" if keeping.kept else "off"})
     work_ahead = workload(config, settings, engine, masters, pace, rows, prepared)
     flops = measure_flops(work_ahead.width, 4 * work_ahead.width, dtype)
     return Session(
@@ -144,6 +141,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
         masters=masters,
         rows=rows,
         pace=pace,
+        keeping=keeping,
         planned=estimate(work_ahead, flops),
         dev=prepared.dev[: settings.eval_max_samples],
         test=prepared.test[: settings.eval_max_samples],
@@ -172,12 +170,39 @@ def lineage_of(session: Session) -> Lineage:
     )
 
 
+def _facts(source: ModelSource, config: dict[str, Any], task: Task, prepared: Prepared, threads: int) -> Facts:
+    return Facts(
+        parameters=_weights_in(source),
+        width=int(config.get("hidden_size") or config.get("n_embd") or 0),
+        context=context_of(config),
+        kind=task.kind,
+        train_rows=prepared.train_rows,
+        longest_row=prepared.longest,
+        fast_bf16=machine.fast_bf16(),
+        on_gpu=machine.device().type == "cuda",
+        threads=threads,
+        continues_adapter=source.adapter is not None,
+    )
+
+
 def _pace(settings: Settings, train_rows: int) -> Pace:
     rows_per_step = _decided(settings.batch_size) * settings.gradient_accumulation_steps
     steps = total_steps(train_rows, rows_per_step, _decided(settings.epochs), settings.max_steps)
     rate = Rate(_decided(settings.learning_rate), steps, warmup_steps(settings, steps), settings.lr_scheduler_type)
     capacity = _GPU_CAPACITY if machine.device().type == "cuda" else _CPU_CAPACITY
     return Pace(rows_per_step, rate, settings.max_grad_norm, settings.seed, capacity, bool(settings.packing))
+
+
+def _wish(settings: Settings, pace: Pace, prepared: Prepared, task: Task, codec: Codec) -> Wish:
+    gigabytes = settings.activations_limit_gb
+    scored = [*prepared.dev[: settings.eval_max_samples], *prepared.test[: settings.eval_max_samples]]
+    asked = rows_of_example(codec, task) if task.kind == "classify" else 1
+    return Wish(
+        settings.keep_activations,
+        None if gigabytes is None else int(gigabytes * 2**30),
+        pace.rate.steps * pace.rows_per_step,
+        asked * sum(len(item.row.tokens) for item in scored),
+    )
 
 
 def _weights_in(source: ModelSource) -> int:

@@ -33,6 +33,7 @@ from weitiao.models.whole_folder import force
 from weitiao.run import Events, Run, is_run, locked, new_run_folder, rewind_events, write_whole
 from weitiao.settings import Settings, parse_settings, settings_yaml
 from weitiao.training import machine
+from weitiao.training.activation_files import existing
 from weitiao.training.checkpoint import Checkpoint, checkpoints, damaged_checkpoints, discard_after
 from weitiao.words import t
 
@@ -88,11 +89,14 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> R
     run.work.mkdir(parents=True, exist_ok=True)
     known = _known_lineage(run)  # then its ledger is written, and stays as it is where resuming is refused
     moment = datetime.fromisoformat(known.moment) if known and known.moment else None
+    if known:  # the disk may be fuller by now, and the bits are another's
+        decided = parse_settings([str(run.settings)]).settings
+        settings = settings.model_copy(update={"keep_activations": decided.keep_activations})
     with clock.fixed_at(moment):  # on another day, too, a template writes the date on which the run began
         session = build(settings, run.work, None if known else run.ledger, listen)
     lineage = _lineage(session)
     checkpoint = _settle(run, session, known, lineage, listen)
-    machine.check_disk(run.folder, _disk_needed(session) - _bytes_in(run.checkpoints))
+    _check_disk(run, session)
     events = Events(run.events, listen)
     try:
         events.add("plan", **asdict(session.planned), steps=session.pace.rate.steps, engine=session.engine.name)
@@ -164,6 +168,17 @@ def _last_consistent(run: Run, listen: Listener) -> Checkpoint | None:
     whole = checkpoints(run.checkpoints)
     steps = {0, *(found.step for found in whole)}
     return next((found for found in whole if found.state["best"]["step"] in steps), None)
+
+
+def _check_disk(run: Run, session: Session) -> None:
+    """Raise MachineError when the run's disk, or that of the kept activations, cannot hold what will be written."""
+    needed, kept = _disk_needed(session) - _bytes_in(run.checkpoints), session.keeping.missing_bytes
+    folder = existing(session.keeping.where or run.folder)
+    if folder.stat().st_dev == run.folder.stat().st_dev:
+        machine.check_disk(run.folder, needed + kept)
+    else:
+        machine.check_disk(run.folder, needed)
+        machine.check_disk(folder, kept)
 
 
 def _disk_needed(session: Session) -> int:

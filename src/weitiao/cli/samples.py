@@ -71,7 +71,7 @@ def _fetch(name: str) -> None:
     output().result(_facts(SAMPLES[name]))
     if SAMPLES[name].kind == "data":
         output().say(t("next: weitiao check {name}", name=name))
-    else:
+    elif SAMPLES[name].writes:
         output().say(t("next: weitiao train --model {name} --data FILE", name=name))
 
 

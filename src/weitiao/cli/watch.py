@@ -51,7 +51,7 @@ class _Teller:
             case "data":
                 for sentence in facts["read_as"]:
                     self._shown.say(sentence)
-            case "engine" if facts["note"]:
+            case "engine" | "activations" if facts["note"]:
                 self._shown.say(facts["note"])
             case "rows":
                 self._shown.say(ledger_line(facts))

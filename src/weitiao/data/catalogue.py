@@ -40,6 +40,7 @@ class Sample:
     licence: str
     about: Callable[[], str]
     terms: Callable[[], str]
+    writes: bool = True  # of a model: text
 
 
 _ALL = (
@@ -78,6 +79,7 @@ _ALL = (
         terms=lambda: t(
             "The package says MIT, the model Apache-2.0: free to use, change and pass on with their notices"
         ),
+        writes=False,
     ),
     Sample(
         name="sms-spam",

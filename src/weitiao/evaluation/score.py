@@ -49,6 +49,11 @@ def row_losses(engine: Engine, rows: Sequence[Row]) -> NDArray[np.float64]:
     return losses
 
 
+def rows_of_example(codec: Codec, task: Task) -> int:
+    """How many rows are read for the categories of one example."""
+    return len(_inner_nodes(answer_tokens(codec, task)))
+
+
 def answer_tokens(codec: Codec, task: Task) -> list[tuple[int, ...]]:
     """The tokens of each category's words as a reply; with the end token only where one answer begins another."""
     question = Message("user", task.question or "?")

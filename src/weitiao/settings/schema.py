@@ -205,6 +205,18 @@ class Settings(BaseModel):
         "exact runs transformers' own modules; fast calculates the same, quicker, for models of the Llama pattern; "
         "auto is fast where that agrees with exact on the first rows.",
     )
+    keep_activations: Literal["auto", "on", "off"] = _setting(
+        "training",
+        "auto",
+        "Calculate what the frozen bottom layers return only once, and keep it on disk for later epochs and runs; auto "
+        "does so within activations_limit_gb.",
+    )
+    activations_limit_gb: float | None = _setting(
+        "training",
+        None,
+        "The most disk, in GB, that the kept activations of all models may take. Without it, a tenth of what is free.",
+        gt=0,
+    )
     threads: int | None = _setting("training", None, "CPU threads to calculate with.", ge=1, le=1024)
     # evaluation
     eval_steps: int | None = _setting("evaluation", None, "Score the dev split every so many steps.", ge=1)

@@ -29,10 +29,11 @@ _FORGOTTEN_SECONDS = 3600.0  # an unfinished file of that age has lost its write
 
 
 class ActivationFiles:
-    """The files of one folder."""
+    """The files of one folder. Before the first is written, those of all folders are cut down to ``most_bytes``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most_bytes: int | None = None) -> None:
         self.folder = folder
+        self._most_bytes = most_bytes
         self._believed: set[str] = set()
 
     def read(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
@@ -56,6 +57,9 @@ class ActivationFiles:
 
     def write(self, name: str, tensor: Tensor) -> None:
         """Keep ``tensor``. Another process may do the same at the same time. Raises MachineError for a full disk."""
+        if self._most_bytes is not None:
+            make_room(self._most_bytes)
+            self._most_bytes = None
         content = tensor.contiguous().view(-1).view(torch.uint8).numpy()
         unfinished = self.folder / f"{_UNFINISHED}{name}.{os.getpid()}"
         try:
@@ -76,6 +80,13 @@ class ActivationFiles:
 def every_folder() -> Path:
     """Where the folders of all models lie. May not exist yet."""
     return cache_folder() / "activations"
+
+
+def existing(folder: Path) -> Path:
+    """The nearest of ``folder`` and those around it that exists: on which disk it will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def taken_bytes(folder: Path) -> int:

@@ -18,6 +18,8 @@ from weitiao.models.fast.native import kernels
 from weitiao.models.fast.pattern import UnlikeError
 from weitiao.models.fast.stack import Stack
 from weitiao.objectives.row import Row
+from weitiao.training.activation_files import ActivationFiles
+from weitiao.training.activations import Activations, RowSource
 from weitiao.training.batches import micro_batches
 from weitiao.training.engine import Engine, EngineName
 from weitiao.training.exact import CAPACITY, Exact, log_probabilities
@@ -56,6 +58,28 @@ class Fast:
             raise UnlikeError("GPU")
         self.model = model
         self._stack = Stack(model)
+        self._activations: Activations | None = None
+
+    @property
+    def border(self) -> int:
+        """How many blocks can never change."""
+        return self._stack.border
+
+    def keep(self, rows: RowSource, files: ActivationFiles, scored_bytes: int) -> None:
+        """From now on, keep in ``files`` what those blocks return: for ``rows``, and at most ``scored_bytes`` of what
+        is read. All rows that are learned must be among ``rows``.
+        """
+        weight = head(self.model).weight
+        assert isinstance(weight, torch.Tensor)
+        self._activations = Activations(
+            self._stack,
+            lambda part: _layouts(part, CAPACITY, shared_length(part)),
+            rows,
+            files,
+            weight.dtype,
+            weight.shape[1],
+            scored_bytes,
+        )
 
     @property
     def kept_bytes(self) -> int:
@@ -74,8 +98,10 @@ class Fast:
     def learn(self, rows: Sequence[Row], masters: Masters, pace: Pace, step: int) -> tuple[float, int]:
         """As :class:`weitiao.training.engine.Engine` says."""
         total, targets = 0.0, 0
-        for _, layout in _layouts(rows, pace.capacity, shared_length(rows) if pace.share_prefix else 0):
-            total += self._stack.learn(layout)
+        kept = self._activations
+        for numbers, layout in _layouts(rows, pace.capacity, shared_length(rows) if pace.share_prefix else 0):
+            below = kept.of_step([rows[number] for number in numbers], layout) if kept else None
+            total += self._stack.learn(layout, below)
             targets += len(layout.targets)
             masters.collect()
         return total, targets
@@ -84,7 +110,8 @@ class Fast:
         """As :class:`weitiao.training.engine.Engine` says."""
         weight = head(self.model).weight.detach().float()  # type: ignore[union-attr, operator]
         for numbers, layout in _layouts(rows, CAPACITY, shared_length(rows)):
-            hidden = self._stack.hidden(layout).float()
+            below = self._activations.of_pass(layout) if self._activations else None
+            hidden = self._stack.hidden(layout, below).float()
             targets = torch.from_numpy(layout.targets)
             logs = [
                 log_probabilities(nn.functional.linear(hidden[part], weight), targets[part], candidates)

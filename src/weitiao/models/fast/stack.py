@@ -34,13 +34,32 @@ class Stack:
         """For the way back, a token."""
         return sum(block.kept_bytes for block in self._blocks[self._lowest() :])
 
-    def learn(self, layout: Layout) -> float:
-        """The summed cross-entropy in nats over the asked places; gradients are added to the parameters' ``grad``."""
+    @property
+    def border(self) -> int:
+        """How many blocks can never change; never the last one, calculated only where a target is."""
+        return min(self._lowest(), len(self._blocks) - 1)
+
+    def below(self, layout: Layout) -> Tensor:
+        """The stream at the border, float32 [n, width]."""
+        with torch.no_grad():
+            stream, addend = self._embed(layout).float(), None
+            angles = self._angles(layout)
+            for block in self._blocks[: self.border]:
+                block.refresh()
+                stream, addend, _ = block.forward(stream, addend, angles[block.layer_type], layout)
+            return stream if addend is None else stream + addend
+
+    def learn(self, layout: Layout, below: Tensor | None = None) -> float:
+        """The summed cross-entropy in nats over the asked places; gradients are added to the parameters' ``grad``.
+
+        What :meth:`below` returned is not calculated again.
+        """
         asked, targets = torch.from_numpy(layout.asked), torch.from_numpy(layout.targets)
         lowest = self._lowest()
         with torch.no_grad():
-            embedded = self._embed(layout)
-            hidden, final, kept, angles = self._up(embedded.detach().float(), layout, asked, keep_from=lowest)
+            embedded = self._embed(layout) if below is None else below
+            first = 0 if below is None else self.border
+            hidden, final, kept, angles = self._up(embedded.detach().float(), layout, asked, first, keep_from=lowest)
             loss, back = self._head(hidden, targets)
             gradient = torch.zeros_like(final.stream)
             narrow = norm_backward(self._parts.norm, back, final, gradient)
@@ -55,11 +74,12 @@ class Stack:
             torch.autograd.backward(embedded, gradient.to(embedded.dtype))
         return loss
 
-    def hidden(self, layout: Layout) -> Tensor:
-        """What the head reads at the asked places: [asked, width]."""
+    def hidden(self, layout: Layout, below: Tensor | None = None) -> Tensor:
+        """What the head reads at the asked places: [asked, width]. ``below`` as in :meth:`learn`."""
         with torch.inference_mode():
-            embedded = self._embed(layout).float()
-            return self._up(embedded, layout, torch.from_numpy(layout.asked), keep_from=len(self._blocks))[0]
+            first = 0 if below is None else self.border
+            stream = self._embed(layout).float() if below is None else below
+            return self._up(stream, layout, torch.from_numpy(layout.asked), first, keep_from=len(self._blocks))[0]
 
     def _lowest(self) -> int:
         """The lowest block that learns; all of them where the embeddings do."""
@@ -75,12 +95,12 @@ class Stack:
         return embedded
 
     def _up(
-        self, stream: Tensor, layout: Layout, asked: Tensor, keep_from: int
+        self, stream: Tensor, layout: Layout, asked: Tensor, first: int, keep_from: int
     ) -> tuple[Tensor, Normed, list[Kept], dict[str | None, Angles]]:
         angles = self._angles(layout)
         addend: Tensor | None = None
         kept: list[Kept] = []
-        for number, block in enumerate(self._blocks):
+        for number, block in enumerate(self._blocks[first:], first):
             block.refresh()
             only = asked if number == len(self._blocks) - 1 else None
             stream, addend, saved = block.forward(stream, addend, angles[block.layer_type], layout, only)
