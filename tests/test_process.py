@@ -1,7 +1,10 @@
+import os
 import subprocess
 import sys
 
 import pytest
+
+from weitiao.process import settle
 
 PROGRAM = """
 import resource, sys
@@ -31,3 +34,15 @@ def page_faults(how: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
 def test_memory_that_was_freed_is_taken_again_without_asking_the_system() -> None:
     assert page_faults("settled") < 0.5 * page_faults("as it is")
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOMP_SPINCOUNT", "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        monkeypatch.setenv(name, "7")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")  # then glibc's other settings are not touched either
+    settle()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == os.environ["LRU_CACHE_CAPACITY"] == "7"
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
+    monkeypatch.delenv("LRU_CACHE_CAPACITY")
+    settle()
+    assert int(os.environ["LRU_CACHE_CAPACITY"]) < 1024

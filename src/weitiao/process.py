@@ -18,12 +18,19 @@ _SPARE_BYTES = 64 * 2**20
 # How often a waiting thread of GNU OpenMP looks before it sleeps: tens of microseconds, so that short operations run on
 # all cores, and a busy machine loses nothing worth mentioning.
 _SPINS = "10000"
-_PRODUCTS = "256"  # compiled by oneDNN for their sizes and kept, 0.7 MB each; as many as a few steps use
+
+# Products are compiled for their very sizes and kept, by oneDNN and by torch's layer over it, 1,024 each and 0.7 MB a
+# piece, while every step brings new sizes. So many are of two steps.
+_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "128"}
 
 
 def settle() -> None:
-    """Keep freed memory for the next step, and let waiting threads sleep soon. What the user has set stays."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _PRODUCTS)
+    """Keep freed memory for the next step, few compiled products, and let waiting threads sleep soon.
+
+    What the user has set stays.
+    """
+    for name, count in _PRODUCTS.items():
+        os.environ.setdefault(name, count)
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):

@@ -14,6 +14,7 @@ _STEP_EFFICIENCY = {"exact": 0.55, "fast": 0.85}
 _SCORING_EFFICIENCY = {"exact": 0.5, "fast": 0.75}
 
 
+_PRODUCTS_BYTES = 180 * 2**20  # compiled for their sizes and kept, on a CPU; weitiao.process
 _LOGITS = 16_000_000  # of one part of the head; weitiao.training.loss
 
 
@@ -55,7 +56,7 @@ def memory_bytes(load: Load) -> int:
     logits = min(load.asked_per_pass * load.vocabulary, _LOGITS)
     training = load.tokens_per_pass * load.kept_bytes + 2 * logits * (load.bytes_per_weight + 4)
     scoring = 4 * load.vocabulary * load.width + 2 * 4 * _LOGITS
-    return int(load.present_bytes + learning + max(training, scoring))
+    return int(load.present_bytes + _PRODUCTS_BYTES + learning + max(training, scoring))
 
 
 def seconds(load: Load, flops_per_second: float) -> float:
