@@ -7,6 +7,7 @@ is called, so a fault can be placed at every single call without knowing how the
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -80,3 +81,17 @@ def _watched(work: Callable[[], object], told: Callable[[str], None]) -> None:
         work()
     finally:
         sys.setprofile(None)
+
+
+def die_at_forced_write(number: int) -> None:
+    """From now on, this process is killed at its forced write ``number`` (from 1). For a forked child."""
+    real, count = os.fsync, 0
+
+    def fsync(handle: int) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(handle)
+
+    os.fsync = fsync

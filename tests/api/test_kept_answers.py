@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import tiny
-from faults import in_child
+from faults import die_at_forced_write, in_child
 from weitiao.api import kept_answers as module
 from weitiao.api.answering import find_respondent, load_engine
 from weitiao.api.evaluate import Evaluation, evaluate
@@ -166,16 +166,7 @@ def test_killed_anywhere_and_gone_on_with_the_report_is_the_same(
 
 
 def _dying_at(instant: int, settings: Settings) -> None:
-    real, count = os.fsync, 0
-
-    def fsync(handle: int) -> None:
-        nonlocal count
-        count += 1
-        if count == instant:
-            os.kill(os.getpid(), signal.SIGKILL)
-        real(handle)
-
-    os.fsync = fsync
+    die_at_forced_write(instant)
     evaluate(settings)
 
 

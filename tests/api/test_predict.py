@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tiny
+from faults import die_at_forced_write
 from tiny_chats import CHATML
 from weitiao.api import predict as module
 from weitiao.api.growing_file import growing_file, journal_path
@@ -100,7 +101,7 @@ def test_killed_anywhere_and_gone_on_with_the_bytes_are_the_same(
         child = os.fork()
         if child == 0:
             try:
-                _kill_at(instant)
+                die_at_forced_write(instant)
                 ask(tiny_run, data, path)
                 os._exit(0)
             finally:
@@ -111,19 +112,6 @@ def test_killed_anywhere_and_gone_on_with_the_bytes_are_the_same(
         instant += 3
     assert kills >= 3
     assert path.read_bytes() == whole
-
-
-def _kill_at(instant: int) -> None:
-    real, count = os.fsync, 0
-
-    def fsync(handle: int) -> None:
-        nonlocal count
-        count += 1
-        if count == instant:
-            os.kill(os.getpid(), signal.SIGKILL)
-        real(handle)
-
-    os.fsync = fsync
 
 
 def test_stopped_it_says_how_to_go_on_and_goes_on(

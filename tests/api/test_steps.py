@@ -152,16 +152,19 @@ def crash(*_: object) -> None:
     raise Crash
 
 
+def stopped_after(step: int, model: Path, folder: Path) -> Run:
+    with pytest.raises(Stopped):
+        train(
+            settings_of(model, folder), listening("step", lambda told: ask_to_stop() if told["step"] == step else None)
+        )
+    return Run(folder / "run")
+
+
 def test_an_evaluation_that_was_made_up_for_and_lost_again_stands_once_in_the_log(
     tiny_llama: Path, tmp_path: Path, chunks: Chunks
 ) -> None:
     straight = train(settings_of(tiny_llama, tmp_path, "straight"))
-    run = Run(tmp_path / "run")
-    with pytest.raises(Stopped):
-        train(
-            settings_of(tiny_llama, tmp_path),
-            listening("step", lambda told: ask_to_stop() if told["step"] == 4 else None),
-        )
+    run = stopped_after(4, tiny_llama, tmp_path)
     for _ in range(2):
         with pytest.raises(Crash):
             resume(run.folder, listening("evaluation", crash))
@@ -173,12 +176,7 @@ def test_that_a_checkpoint_is_not_scored_yet_is_a_piece_of_the_state_that_is_nee
     tiny_llama: Path, tmp_path: Path, chunks: Chunks
 ) -> None:
     straight = train(settings_of(tiny_llama, tmp_path, "straight"))
-    run = Run(tmp_path / "run")
-    with pytest.raises(Stopped):
-        train(
-            settings_of(tiny_llama, tmp_path),
-            listening("step", lambda told: ask_to_stop() if told["step"] == 2 else None),
-        )
+    run = stopped_after(2, tiny_llama, tmp_path)
     newest = checkpoints(run.checkpoints)[0]
     assert newest.state["scored"] is False
     state = {**newest.state, "scored": True}

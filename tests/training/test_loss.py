@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from tiny_training import METHOD, gradients, learner, random_rows
+from weitiao.models import head_parts
 from weitiao.models.anatomy import head
 from weitiao.objectives.row import IGNORE, Row
-from weitiao.training import loss
 from weitiao.training.batches import batches_of_step, packed, padded
 from weitiao.training.loss import asked_hidden, learn, logits_of
 
@@ -54,7 +54,7 @@ def test_logits_exist_only_for_a_part_of_the_asked_positions(
         def note(_: nn.Module, __: tuple[Tensor, ...], output: Tensor, seen: list[tuple[int, ...]] = seen) -> None:
             seen.append(tuple(output.shape))
 
-        monkeypatch.setattr(loss, "_LOGITS", most)
+        monkeypatch.setattr(head_parts, "LOGITS", most)
         handle = head(model).register_forward_hook(note)
         total, _ = learn(model, batch)
         handle.remove()

@@ -23,6 +23,7 @@ from weitiao.models.fast.layout import Layout
 from weitiao.objectives.row import Row
 from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.prefix import shared_length
+from weitiao.training.rows import RowSource
 
 SCORED_TYPE = torch.float32  # a score is the same number, kept or not
 
@@ -32,14 +33,6 @@ _NAME_DIGITS = 32
 
 Passes = Iterator[tuple[list[int], Layout]]
 """Row numbers, in the order in which the rows lie, and the layout."""
-
-
-class RowSource(Protocol):
-    """Rows by index: :class:`weitiao.training.rows.Rows`, or a list in tests."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Row: ...
 
 
 class Below(Protocol):

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from weitiao.models.anatomy import Model, blocks, embeddings
+from weitiao.models.head_parts import head_parts
 from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, after, batches_of_step, micro_batches, padded
 from weitiao.training.chance import seed_for
 from weitiao.training.engine import EngineName
-from weitiao.training.loss import asked_hidden, learn, logits_of, parts
+from weitiao.training.loss import asked_hidden, learn, logits_of
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import Prefix, may_share, shared_length, without_prefix
@@ -90,7 +91,7 @@ class Exact:
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
                 logs = [
                     log_probabilities(logits_of(self.model, hidden[part], wide=True), targets[part], candidates)
-                    for part in parts(self.model, len(targets))
+                    for part in head_parts(len(targets), embeddings(self.model).num_embeddings)
                 ]
                 counts = [rests[index].asked for index in group]
                 for index, found in zip(group, torch.cat(logs).cpu().split(counts), strict=True):

@@ -12,21 +12,22 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from weitiao.models.anatomy import Model, head
+from weitiao.models.anatomy import Model, embeddings, head
 from weitiao.models.fast.layout import Layout, lay_out
 from weitiao.models.fast.native import kernels
 from weitiao.models.fast.pattern import UnlikeError
 from weitiao.models.fast.stack import Stack
+from weitiao.models.head_parts import head_parts
 from weitiao.objectives.row import Row
 from weitiao.training.activation_files import ActivationFiles
-from weitiao.training.activations import Activations, RowSource
+from weitiao.training.activations import Activations
 from weitiao.training.batches import micro_batches
 from weitiao.training.engine import Engine, EngineName
 from weitiao.training.exact import CAPACITY, Exact, log_probabilities
-from weitiao.training.loss import parts
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import may_share, shared_length
+from weitiao.training.rows import RowSource
 from weitiao.words import t
 
 _GROUP_PRICE = 8  # tokens that a group of rows costs beyond its own; docs/log.md
@@ -115,7 +116,7 @@ class Fast:
             targets = torch.from_numpy(layout.targets)
             logs = [
                 log_probabilities(nn.functional.linear(hidden[part], weight), targets[part], candidates)
-                for part in parts(self.model, len(targets))
+                for part in head_parts(len(targets), embeddings(self.model).num_embeddings)
             ]
             counts = [rows[number].asked for number in numbers]
             for number, found in zip(numbers, torch.cat(logs).split(counts), strict=True):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Protocol
 
 from weitiao.errors import DataError
 from weitiao.objectives.row import Row
@@ -14,15 +13,8 @@ from weitiao.training.batches import steps_of_epoch, steps_per_epoch
 from weitiao.training.engine import Engine
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace, Place
+from weitiao.training.rows import RowSource
 from weitiao.words import t
-
-
-class RowSource(Protocol):
-    """Rows by index: :class:`weitiao.training.rows.Rows`, or a list in tests."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Row: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,9 @@ from transformers import Cache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from weitiao.models.anatomy import Model, embeddings, head, plain
+from weitiao.models.head_parts import head_parts
 from weitiao.objectives.row import IGNORE
 from weitiao.training.batches import Batch
-
-_LOGITS = 16_000_000  # of one part: 32 MB in bfloat16
 
 
 def learn(model: Model, batch: Batch, past: Cache | None = None) -> tuple[float, int]:
@@ -29,7 +28,7 @@ def learn(model: Model, batch: Batch, past: Cache | None = None) -> tuple[float,
     hidden, targets = asked_hidden(model, batch, past)
     leaf = hidden.detach().requires_grad_(hidden.requires_grad)
     total = 0.0
-    for part in parts(model, len(targets)):
+    for part in head_parts(len(targets), embeddings(model).num_embeddings):
         logits = logits_of(model, leaf[part])
         loss = nn.functional.cross_entropy(logits.float(), targets[part], reduction="sum")
         torch.autograd.backward(loss)
@@ -68,13 +67,6 @@ def logits_of(model: Model, hidden: Tensor, wide: bool = False) -> Tensor:
         finally:
             del inner.base_model.forward
     return logits
-
-
-def parts(model: Model, asked: int) -> Iterator[slice]:
-    """``asked`` positions cut so that the logits of a part are few."""
-    size = max(1, _LOGITS // embeddings(model).num_embeddings)
-    for start in range(0, asked, size):
-        yield slice(start, min(start + size, asked))
 
 
 class _Hidden(BaseModelOutputWithPast):

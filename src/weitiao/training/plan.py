@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from weitiao.models.head_parts import LOGITS
 from weitiao.training.engine import EngineName
 
 # The share of a plain product's speed that a step and scoring reach, measured on SmolLM2-135M; docs/log.md.
@@ -15,7 +16,6 @@ _SCORING_EFFICIENCY = {"exact": 0.5, "fast": 0.75}
 
 
 _PRODUCTS_BYTES = 180 * 2**20  # compiled for their sizes and kept, on a CPU; weitiao.process
-_LOGITS = 16_000_000  # of one part of the head; weitiao.training.loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ def estimate(load: Load, flops_per_second: float) -> Estimate:
 def memory_bytes(load: Load) -> int:
     """What is there, the optimizer's moments, gradients, and the larger of what training and scoring hold at once."""
     learning = load.trained * (2 * 4 + load.bytes_per_weight)
-    logits = min(load.asked_per_pass * load.vocabulary, _LOGITS)
+    logits = min(load.asked_per_pass * load.vocabulary, LOGITS)
     training = load.tokens_per_pass * load.kept_bytes + 2 * logits * (load.bytes_per_weight + 4)
-    scoring = 4 * load.vocabulary * load.width + 2 * 4 * _LOGITS
+    scoring = 4 * load.vocabulary * load.width + 2 * 4 * LOGITS
     return int(load.present_bytes + _PRODUCTS_BYTES + learning + max(training, scoring))
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 from array import array
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weitiao.objectives.row import Row
+
+
+class RowSource(Protocol):
+    """Rows by index: :class:`Rows`, or a list in tests."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Row: ...
 
 
 class RowWriter:

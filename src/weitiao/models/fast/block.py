@@ -158,9 +158,7 @@ class Block:
         if norm is None:
             return added, None
         out = torch.empty_like(added)
-        stream = added.float()
-        _, inverse = elementwise.norm(stream, None, norm.weight, norm.offset, norm.epsilon, out)
-        return out, Normed(stream, inverse)
+        return out, norm_forward(norm, added.float(), None, out)[1]
 
     def _after_backward(self, norm: Norm | None, gradient: Tensor, kept: Normed | None) -> Tensor:
         if norm is None or kept is None:

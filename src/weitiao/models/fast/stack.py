@@ -6,8 +6,6 @@ one that learns; autograd records nothing. The last block goes past attention on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +16,7 @@ from weitiao.models.fast.layout import Layout
 from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.product import add_gradient
 from weitiao.models.fast.rotation import Angles
-
-_LOGITS = 16_000_000  # of one chunk of the head: 32 MB in bfloat16
+from weitiao.models.head_parts import head_parts
 
 
 class Stack:
@@ -66,10 +63,9 @@ class Stack:
             for number in range(len(self._blocks) - 1, lowest - 1, -1):
                 block = self._blocks[number]
                 passes_on = number > lowest or embedded.requires_grad
-                saved = kept.pop()
-                assert saved is not None
-                gradient, narrow = block.backward(gradient, narrow, saved, angles[block.layer_type], layout, passes_on)
-                del saved
+                given = (kept.pop(), angles[block.layer_type], layout, passes_on)
+                gradient, narrow = block.backward(gradient, narrow, *given)
+                del given  # before the next block needs room
         if embedded.requires_grad:
             torch.autograd.backward(embedded, gradient.to(embedded.dtype))
         return loss
@@ -126,15 +122,10 @@ class Stack:
         weight = self._parts.head.weight
         back = torch.empty_like(hidden)
         loss = 0.0
-        for part in _chunks(len(hidden), max(1, _LOGITS // weight.shape[0])):
+        for part in head_parts(len(hidden), weight.shape[0]):
             logits = nn.functional.linear(hidden[part], weight)
             loss += float(elementwise.cross_entropy(logits, targets[part]).sum(dtype=torch.float64))
             torch.mm(logits, weight, out=back[part])
             if weight.requires_grad:
-                add_gradient(self._parts.head.weight, logits.t() @ hidden[part])
+                add_gradient(weight, logits.t() @ hidden[part])
         return loss, back
-
-
-def _chunks(length: int, size: int) -> Iterator[slice]:
-    for start in range(0, length, size):
-        yield slice(start, min(start + size, length))
