@@ -40,8 +40,8 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SCORED_TOGETHER", 4)
-    monkeypatch.setattr(module, "_WRITTEN_TOGETHER", 2)
+    monkeypatch.setattr(ask_module, "SCORED_TOGETHER", 4)
+    monkeypatch.setattr(ask_module, "WRITTEN_TOGETHER", 2)
 
 
 @pytest.fixture

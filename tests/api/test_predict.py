@@ -39,8 +39,8 @@ def data(tiny_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SCORED_TOGETHER", 4)
-    monkeypatch.setattr(module, "_WRITTEN_TOGETHER", 2)
+    monkeypatch.setattr(module, "SCORED_TOGETHER", 4)
+    monkeypatch.setattr(module, "WRITTEN_TOGETHER", 2)
 
 
 def test_a_prediction_is_what_training_measured(tiny_run: Path, data: Path) -> None:

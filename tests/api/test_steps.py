@@ -65,7 +65,7 @@ class Chunks:
             return real(*arguments)
 
         patch.setattr(ask, "category_log_probabilities", counted)
-        patch.setattr(ask, "_CHUNK", 2)
+        patch.setattr(ask, "SCORED_TOGETHER", 2)
 
 
 @pytest.fixture

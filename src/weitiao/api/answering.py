@@ -6,13 +6,13 @@ what training saw. Knowing whom one asks is apart from loading, so that wrong da
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from weitiao.api.listener import Listener
 from weitiao.api.preparation import context_of, model_config
 from weitiao.api.task_file import TrainedTask, read_task
 from weitiao.codec import Codec, open_codec
@@ -29,7 +29,6 @@ from weitiao.training.defaults import context_limit
 from weitiao.training.engine import Engine
 from weitiao.training.fast import engine_for
 
-Listener = Callable[[str, dict[str, Any]], None]
 _PROOF = (  # what both engines read before one is chosen
     "The quick brown fox jumps over the lazy dog, and nobody asks it why.",
     "学而时习之，不亦说乎？有朋自远方来，不亦乐乎？",

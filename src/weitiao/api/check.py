@@ -6,13 +6,14 @@ the functions that ``train`` uses, so that what is shown is what is learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from weitiao.api.listener import Listener
 from weitiao.api.preparation import (
     Opened,
     Prepared,
@@ -38,9 +39,6 @@ from weitiao.objectives.causal import Learn, encode, with_answer
 from weitiao.settings import Settings
 from weitiao.training.defaults import context_limit
 from weitiao.words import t
-
-Listener = Callable[[str, dict[str, Any]], None]
-"""Told of what begins: ``reading``, ``inspecting`` and ``encoding``, and of ``data`` with the sentences ``read_as``."""
 
 ROWS = 3  # shown token by token where no number is asked for
 _LOOKED_AT = 500  # training rows among which those are chosen

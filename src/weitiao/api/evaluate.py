@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ import numpy as np
 from weitiao import __version__
 from weitiao.api.answering import Respondent, find_respondent, load_engine
 from weitiao.api.kept_answers import Asked, Asking, kept_answers
+from weitiao.api.listener import Listener
 from weitiao.api.preparation import MOST_ITEMS
 from weitiao.api.reporting import write_report
 from weitiao.api.scored_set import ScoredSet, every_row, own_test_split
@@ -36,7 +37,6 @@ from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.words import language, t
 
-Listener = Callable[[str, dict[str, Any]], None]
 Rows = Literal["all", "test"]
 
 _GENERATED = 32  # replies that are written out unless the settings say how many

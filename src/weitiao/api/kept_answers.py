@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,25 +21,20 @@ import transformers
 
 from weitiao.api.answering import Respondent
 from weitiao.api.growing_file import GrowingFile, growing_file
+from weitiao.api.listener import Listener
 from weitiao.api.scored_set import ScoredSet
 from weitiao.api.stopping import StopRequest
 from weitiao.codec.prompt import conversation
 from weitiao.data.samples import cache_folder
 from weitiao.errors import MachineError
 from weitiao.evaluation.answers import Answers
-from weitiao.evaluation.ask import Progress, ask
+from weitiao.evaluation.ask import Progress, ask, scored_together, written_together
 from weitiao.evaluation.stored import answers_from_json, answers_json
 from weitiao.lineage import code_version, digest_json
 from weitiao.training import machine
 from weitiao.training.engine import Engine
 from weitiao.words import t
 
-Listener = Callable[[str, dict[str, Any]], None]
-"""Told ``kept`` once, when there was something, and ``scoring`` after each part: rows ``done``, of what ``count``."""
-
-# As many as ``ask`` takes at a time: in other company the last bits of an answer may differ.
-_SCORED_TOGETHER = 256
-_WRITTEN_TOGETHER = 16
 _FORGOTTEN_SECONDS = 30 * 86400.0
 
 
@@ -110,15 +104,12 @@ def _asked(engine: Engine, asking: Asking, kept: GrowingFile, listen: Listener) 
 def _parts(asking: Asking) -> list[_Part]:
     """What ``ask`` would take together, in its order."""
     items, task = asking.scored.items, asking.scored.task
-    numbers = range(len(items))
-    scored = [_Part(numbers[start:][:_SCORED_TOGETHER], False) for start in numbers[::_SCORED_TOGETHER]]
+    scored = [_Part(numbers, False) for numbers in scored_together(len(items))]
     if task.kind != "reply":
         return scored
     conversations = [conversation(item.example, task) for item in items[: asking.generated]]
-    lengths = [len(prompt) for prompt in asking.respondent.codec.encode_prompts(conversations)]
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    starts = range(0, len(order), _WRITTEN_TOGETHER)
-    return [*scored, *(_Part(order[start:][:_WRITTEN_TOGETHER], True) for start in starts)]
+    prompts = asking.respondent.codec.encode_prompts(conversations)
+    return [*scored, *(_Part(numbers, True) for numbers in written_together(prompts))]
 
 
 def _answers(engine: Engine, asking: Asking, part: _Part, obey: Progress) -> Answers:

@@ -6,7 +6,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from weitiao.api.session import Listener, build
+from weitiao.api.listener import Listener
+from weitiao.api.session import build
 from weitiao.models.anatomy import parameter_count
 from weitiao.settings import Settings
 from weitiao.training.plan import Estimate

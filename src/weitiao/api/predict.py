@@ -16,6 +16,7 @@ from typing import Any
 from weitiao.api.answering import Respondent, find_respondent, load_engine
 from weitiao.api.context import fit
 from weitiao.api.growing_file import GrowingFile, growing_file
+from weitiao.api.listener import Listener
 from weitiao.api.prediction_rows import Prediction, RowFormat, form_of
 from weitiao.api.preparation import naming_row
 from weitiao.api.scored_set import open_for, task_in
@@ -24,6 +25,7 @@ from weitiao.codec.prompt import conversation
 from weitiao.data.dataset import Dataset
 from weitiao.data.ledger import Dropped
 from weitiao.errors import SettingsError
+from weitiao.evaluation.ask import SCORED_TOGETHER, WRITTEN_TOGETHER
 from weitiao.evaluation.score import answer_tokens, category_log_probabilities, probabilities, prompts_within
 from weitiao.example import Example, Task, make_example
 from weitiao.lineage import digest_json
@@ -33,11 +35,8 @@ from weitiao.training.chance import seed_for
 from weitiao.training.engine import Engine
 from weitiao.words import language, t
 
-Listener = Callable[[str, dict[str, Any]], None]
 Answer = Callable[[Sequence[Example], int], list[Prediction]]  # examples, number of the chunk
 
-_SCORED_TOGETHER = 256  # rows of a chunk; they share the beginning of their prompts, so not too few
-_WRITTEN_TOGETHER = 16
 _COUNTS = ("used", "truncated", "dropped")
 
 
@@ -79,7 +78,7 @@ def predict(
         tally = _Tally(grown.journal.place)
         went_on_after = tally.rows
         rows = islice(iter(dataset), tally.rows, settings.max_samples)
-        size = _WRITTEN_TOGETHER if task.kind == "reply" else _SCORED_TOGETHER
+        size = WRITTEN_TOGETHER if task.kind == "reply" else SCORED_TOGETHER
         answer: Answer | None = None
         while chunk := list(islice(rows, size)):
             answer = answer or _answerer(load_engine(respondent, settings, listen), respondent, task, sampling)

@@ -5,7 +5,6 @@ Separate from the training itself so that ``plan`` can build one and say what it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from weitiao.api.listener import Listener
 from weitiao.api.preparation import (
     Item,
     Opened,
@@ -36,7 +36,6 @@ from weitiao.models.files import weight_files
 from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
 from weitiao.models.source import ModelSource, resolve
-from weitiao.objectives.row import Row
 from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.training.chance import seed_for
@@ -49,9 +48,6 @@ from weitiao.training.optimizer import Masters, Rate
 from weitiao.training.pace import Pace
 from weitiao.training.plan import Estimate, estimate, measure_flops
 from weitiao.training.rows import Rows, RowWriter
-
-Listener = Callable[[str, dict[str, Any]], None]
-"""Told of each event: its kind and its facts, as they go into events.jsonl."""
 
 _CPU_CAPACITY = 2048  # tokens of one forward pass with gradients; more costs memory and gains nothing on a CPU
 _GPU_CAPACITY = 16384
@@ -117,7 +113,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     masters = Masters(trained(model), settings.weight_decay)
     one_precision(model, dtype)
     rows = Rows(work / "rows")
-    engine, note = engine_for(model, settings.engine, _first(rows))
+    engine, note = engine_for(model, settings.engine, rows)
     listen("engine", {"name": engine.name, "note": note})
     pace = _pace(settings, prepared.train_rows)
     keeping = keep(engine, rows, _wish(settings, pace, prepared, opened.task, codec))
@@ -208,10 +204,6 @@ def _wish(settings: Settings, pace: Pace, prepared: Prepared, task: Task, codec:
 def _weights_in(source: ModelSource) -> int:
     """How many numbers the model's files hold."""
     return sum(prod(tensor.shape) for tensors in weight_files(source.folder).values() for tensor in tensors.values())
-
-
-def _first(rows: Rows) -> list[Row]:
-    return [rows[number] for number in range(min(len(rows), 4))]
 
 
 def _decided(value: Any) -> Any:

@@ -16,8 +16,9 @@ from datetime import date, datetime
 from pathlib import Path
 
 from weitiao.api.begun_in import begun_in
+from weitiao.api.listener import Listener
 from weitiao.api.reporting import Spent, publish
-from weitiao.api.session import Listener, Session, build, lineage_of
+from weitiao.api.session import Session, build, lineage_of
 from weitiao.api.steps import Best, Course, take_steps
 from weitiao.api.stopping import StopRequest, how_to_resume
 from weitiao.api.task_file import TrainedTask, write_task

@@ -22,8 +22,8 @@ Progress = Callable[[int, int], None]
 """Parts done, of how many: each item that was scored, and each reply that was written out. It is called after every
 token of a reply too; what it raises ends the asking."""
 
-_CHUNK = 256  # items between two reports of progress; they share a prefix, so not too few
-_GENERATED_TOGETHER = 16
+SCORED_TOGETHER = 256  # items between two reports of progress; they share a prefix, so not too few
+WRITTEN_TOGETHER = 16
 
 
 def ask(
@@ -42,6 +42,17 @@ def ask(
     return _predicted(engine, items, task, codec, generated, max_new_tokens, on_progress)
 
 
+def scored_together(count: int) -> list[range]:
+    """The items, of ``count``, that go to the model together. In other company an answer's last bits may differ."""
+    return [range(start, min(start + SCORED_TOGETHER, count)) for start in range(0, count, SCORED_TOGETHER)]
+
+
+def written_together(prompts: Sequence[NDArray[np.int32]]) -> list[list[int]]:
+    """The numbers of the prompts that are answered together, shortest first."""
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    return [order[start : start + WRITTEN_TOGETHER] for start in range(0, len(order), WRITTEN_TOGETHER)]
+
+
 def _classified(
     engine: Engine,
     examples: Sequence[Example],
@@ -51,11 +62,11 @@ def _classified(
     on_progress: Progress | None,
 ) -> Answers:
     parts = []
-    for start in range(0, len(examples), _CHUNK):
-        chunk = examples[start : start + _CHUNK]
+    for numbers in scored_together(len(examples)):
+        chunk = [examples[number] for number in numbers]
         parts.append(probabilities(category_log_probabilities(engine, chunk, task, codec, cutoff_len)))
         if on_progress:
-            on_progress(start + len(chunk), len(examples))
+            on_progress(numbers.stop, len(examples))
     shares = np.concatenate(parts) if parts else np.zeros((0, len(task.categories)))
     gold = tuple(example.label.name if isinstance(example.label, Category) else "" for example in examples)
     index = {name: number for number, name in enumerate(task.categories)}
@@ -89,9 +100,9 @@ def _predicted(
             on_progress(done, len(items) + written)
 
     losses: list[NDArray[np.float64]] = []
-    for start in range(0, len(items), _CHUNK):
-        losses.append(row_losses(engine, [row for _, row in items[start : start + _CHUNK]]))
-        told(min(start + _CHUNK, len(items)))
+    for numbers in scored_together(len(items)):
+        losses.append(row_losses(engine, [items[number][1] for number in numbers]))
+        told(numbers.stop)
     examples = [example for example, _ in items[:written]]
     replies = _written(engine.model, examples, task, codec, max_new_tokens, lambda done: told(len(items) + done))
     gold = tuple(answer(example) or example.text for example, _ in items)
@@ -117,13 +128,13 @@ def _written(
 ) -> list[str]:
     """The replies; ``on_written`` is told how many are done, after every token and every group."""
     prompts = codec.encode_prompts([conversation(example, task) for example in examples])
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     replies = [""] * len(prompts)
     sampling = Sampling(max_new_tokens=max_new_tokens)
-    for start in range(0, len(order), _GENERATED_TOGETHER):
-        group = order[start : start + _GENERATED_TOGETHER]
-        found = generate(model, codec, [prompts[i] for i in group], sampling, on_token=partial(on_written, start))
+    done = 0
+    for group in written_together(prompts):
+        found = generate(model, codec, [prompts[i] for i in group], sampling, on_token=partial(on_written, done))
         for index, reply in zip(group, found, strict=True):
             replies[index] = reply
-        on_written(start + len(group))
+        done += len(group)
+        on_written(done)
     return replies

@@ -15,7 +15,7 @@ from torch import nn
 from weitiao.models.anatomy import Model, embeddings, head
 from weitiao.models.fast.layout import Layout, lay_out
 from weitiao.models.fast.native import kernels
-from weitiao.models.fast.pattern import UnlikeError
+from weitiao.models.fast.pattern import UnlikeError, skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
 from weitiao.objectives.row import Row
@@ -53,10 +53,7 @@ class Fast:
 
     def __init__(self, model: Model) -> None:
         """Raises UnlikeError, and changes nothing, where the model does not fit."""
-        if not may_share(model):
-            raise UnlikeError("dropout")
-        if next(model.parameters()).device.type != "cpu":
-            raise UnlikeError("GPU")
+        check_fits(model)
         self.model = model
         self._stack = Stack(model)
         self._activations: Activations | None = None
@@ -123,7 +120,16 @@ class Fast:
                 yield number, found.numpy()
 
 
-def engine_for(model: Model, wanted: str, rows: Sequence[Row]) -> tuple[Engine, str]:
+def check_fits(model: Model) -> None:
+    """Raise UnlikeError where the model has no fast path."""
+    if not may_share(model):
+        raise UnlikeError("dropout")
+    if next(model.parameters()).device.type != "cpu":
+        raise UnlikeError("GPU")
+    skeleton(model)
+
+
+def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]:
     """The fast engine where it fits ``model`` and agrees with the exact one on the first of ``rows``; else that one.
 
     ``wanted`` is auto, exact or fast. Also a sentence for people: why the exact engine is used although the fast one
@@ -133,12 +139,15 @@ def engine_for(model: Model, wanted: str, rows: Sequence[Row]) -> tuple[Engine, 
     if wanted == "exact":
         return exact, ""
     try:
-        before = _calculated(model, exact, rows)
+        check_fits(model)
+        some = [_all_asked(rows[number]) for number in range(min(len(rows), _CHECKED_ROWS))]
+        some = [row for row in some if len(row.tokens)]
+        before = _calculated(model, exact, some)
         fast = Fast(model)
     except UnlikeError as unlike:
         reason = t("the fast one does not fit this model ({part})", part=str(unlike))
         return exact, t("the exact engine is used: {reason}", reason=reason)
-    differs = _difference(before, _calculated(model, fast, rows), next(model.parameters()).dtype)
+    differs = _difference(before, _calculated(model, fast, some), next(model.parameters()).dtype)
     if differs:
         reason = t("the fast one differs on the first rows, {difference}", difference=differs)
         return exact, t("the exact engine is used: {reason}", reason=reason)
@@ -161,9 +170,8 @@ def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[
         yield [number for each in waiting for number in each], lay_out(rows, waiting, shared)
 
 
-def _calculated(model: Model, engine: Exact | Fast, rows: Sequence[Row]) -> tuple[float, dict[str, torch.Tensor]]:
-    """The loss of some of ``rows``, every token of them asked, and the gradients of what learns."""
-    some = [_all_asked(row) for row in rows[:_CHECKED_ROWS] if len(row.tokens) > 1]
+def _calculated(model: Model, engine: Exact | Fast, some: Sequence[Row]) -> tuple[float, dict[str, torch.Tensor]]:
+    """The loss of the rows, and the gradients of what learns."""
     learning = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     if not learning or not some:
         return -float(sum(logs.sum(dtype=np.float64) for _, logs in engine.read(some, None))), {}
@@ -175,6 +183,7 @@ def _calculated(model: Model, engine: Exact | Fast, rows: Sequence[Row]) -> tupl
 
 
 def _all_asked(row: Row) -> Row:
+    """The end of ``row``, every token of it asked."""
     tokens = row.tokens[-_CHECKED_TOKENS // _CHECKED_ROWS :]
     return Row(row.example, tokens[:-1], tokens[1:])
 
