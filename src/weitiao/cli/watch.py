@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from weitiao.api.listener import Listener
 from weitiao.cli.output import Output, output
 from weitiao.data.visible import visible
 from weitiao.words import t
-
-Listener = Callable[[str, dict[str, Any]], None]
 
 _LINE_SECONDS = 10.0  # between two lines where there is no bar
 
