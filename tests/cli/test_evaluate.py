@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from weitiao import cli
-from weitiao.evaluation import ask
+from weitiao.api import kept_answers
 from weitiao.evaluation.ask import ask
 
 
@@ -109,7 +109,7 @@ def test_stopped_it_goes_on_when_the_same_command_is_given_again(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ask, "SCORED_TOGETHER", 4)
+    monkeypatch.setattr("weitiao.evaluation.ask.SCORED_TOGETHER", 4)
     data = str(tiny_run.parent.parent / "rows.csv")
     arguments = [str(tiny_run), "--data", data, "--output", str(tmp_path / "out"), "--lang", language]
     asked = 0
