@@ -5,7 +5,7 @@ Separate from the training itself so that ``plan`` can build one and say what it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,17 @@ from weitiao.data.ledger import Ledger
 from weitiao.evaluation.score import rows_of_example
 from weitiao.example import Task
 from weitiao.lineage import Lineage, code_version, digest_file, digest_json
-from weitiao.methods import Full, Lora, Method, TopLayers, trained
+from weitiao.methods import METHODS, AdaLora, Lora, Method, TopLayers, VirtualTokens, goes_on_with, trained
 from weitiao.methods import prepare as prepare_model
+from weitiao.methods.prompts import DEFAULT_TOKENS
 from weitiao.models.anatomy import Model
-from weitiao.models.files import weight_files
+from weitiao.models.files import kind_of_adapter, virtual_tokens_of, weight_files
 from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
 from weitiao.models.source import ModelSource, resolve
-from weitiao.settings import Settings
+from weitiao.settings import TOKEN_KINDS, Settings
 from weitiao.training import machine
+from weitiao.training.budget import Budget
 from weitiao.training.chance import seed_for
 from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
 from weitiao.training.engine import Engine
@@ -95,27 +97,28 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     trainable_task(opened.task)
     listen("data", {"read_as": list(opened.read_as)})
     codec = open_codec(source.tokenizer_folder, settings.template)
-    cutoff_len = context_limit(settings, context_of(config))
+    context = context_of(config) - _virtual_tokens(settings, source)
+    cutoff_len = context_limit(settings, context)
     with Ledger(ledger_path) as ledger, RowWriter(work / "rows") as writer:
         prepared = prepare(opened, codec, cutoff_len, settings.learn, ledger, writer)
     listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), "train": prepared.train_rows})
     threads = settings.threads or machine.cores()
     torch.set_num_threads(threads)
-    facts = _facts(source, config, opened.task, prepared, threads)
+    goes_on = kind_of_adapter(source.adapter) in goes_on_with(METHODS[settings.method])
+    facts = _facts(source, config, opened.task, prepared, threads, context, goes_on)
     derived = derive(settings, facts)
     settings = derived.settings
     method = method_of(settings)
     dtype = machine.dtype_of(settings.precision)
-    continues = settings.method == "lora" and source.adapter is not None
-    loaded = load(source, dtype, trainable_adapter=continues)
+    loaded = load(source, dtype, trainable_adapter=goes_on)
     model = prepare_model(loaded, method, seed_for(settings.seed, "adapter"))
     torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
-    masters = Masters(trained(model), settings.weight_decay)
+    pace = _pace(settings, prepared.train_rows)
+    masters = _masters(model, method, settings.weight_decay, pace.rate.steps)
     one_precision(model, dtype)
     rows = Rows(work / "rows")
     engine, note = engine_for(model, settings.engine, rows)
     listen("engine", {"name": engine.name, "note": note})
-    pace = _pace(settings, prepared.train_rows)
     keeping = keep(engine, rows, _wish(settings, pace, prepared, opened.task, codec))
     listen("activations", {"kept": keeping.kept, "bytes": keeping.missing_bytes, "note": keeping.note})
     if settings.keep_activations == "auto":
@@ -146,9 +149,17 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
 
 def method_of(settings: Settings) -> Method:
     """The method that ``settings`` ask for."""
-    if settings.method == "lora":
-        return Lora(settings.lora_rank, settings.lora_alpha, settings.lora_dropout, settings.lora_targets)
-    return TopLayers(settings.top_layers) if settings.method == "top_layers" else Full()
+    found = METHODS[settings.method]
+    if isinstance(found, TopLayers):
+        return TopLayers(settings.top_layers)
+    if isinstance(found, VirtualTokens):
+        return replace(found, tokens=settings.virtual_tokens)
+    if isinstance(found, Lora):
+        found = replace(found, ratio=settings.lora_plus_ratio or found.ratio)
+    if isinstance(found, Lora | AdaLora):
+        rank, alpha = settings.lora_rank, settings.lora_alpha
+        return replace(found, rank=rank, alpha=alpha, dropout=settings.lora_dropout, targets=settings.lora_targets)
+    return found
 
 
 def lineage_of(session: Session) -> Lineage:
@@ -166,18 +177,39 @@ def lineage_of(session: Session) -> Lineage:
     )
 
 
-def _facts(source: ModelSource, config: dict[str, Any], task: Task, prepared: Prepared, threads: int) -> Facts:
+def _masters(model: Model, method: Method, weight_decay: float, steps: int) -> Masters:
+    learning = trained(model)
+    rates = method.rates(learning) if isinstance(method, Lora) else {}
+    budget = Budget(learning, method.final_rank, steps) if isinstance(method, AdaLora) else None
+    return Masters(learning, weight_decay, rates, budget)
+
+
+def _virtual_tokens(settings: Settings, source: ModelSource) -> int:
+    """That will stand before every row."""
+    own = virtual_tokens_of(source.adapter)
+    return own or (settings.virtual_tokens or DEFAULT_TOKENS if settings.method in TOKEN_KINDS else 0)
+
+
+def _facts(
+    source: ModelSource,
+    config: dict[str, Any],
+    task: Task,
+    prepared: Prepared,
+    threads: int,
+    context: int,
+    goes_on: bool,
+) -> Facts:
     return Facts(
         parameters=_weights_in(source),
         width=int(config.get("hidden_size") or config.get("n_embd") or 0),
-        context=context_of(config),
+        context=context,
         kind=task.kind,
         train_rows=prepared.train_rows,
         longest_row=prepared.longest,
         fast_bf16=machine.fast_bf16(),
         on_gpu=machine.device().type == "cuda",
         threads=threads,
-        continues_adapter=source.adapter is not None,
+        continues_adapter=goes_on,
     )
 
 

@@ -7,6 +7,7 @@ Nothing is fetched from a hub, no code of a model's folder runs, and no random s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -23,6 +24,7 @@ from weitiao.models.anatomy import embeddings
 from weitiao.models.chatter import silenced
 from weitiao.models.files import (
     ADAPTER_WEIGHTS,
+    TOKEN_KINDS,
     check_adapter,
     check_folder,
     inspect_safetensors,
@@ -161,7 +163,8 @@ def _load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> Pef
     names = set(inspect_safetensors(adapter / ADAPTER_WEIGHTS))
     _check_modules(model, adapter, names)
     try:
-        wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device="cpu")
+        learns = trainable and config["peft_type"] not in TOKEN_KINDS  # those learn without the network that made them
+        wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=learns, torch_device="cpu")
         expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
     except Exception as error:  # PEFT's ways of saying that shapes or names do not fit
         raise _misfit(adapter, model, _reason(error)) from error
@@ -174,7 +177,8 @@ def _load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> Pef
 
 def _check_modules(model: PreTrainedModel, adapter: Path, names: set[str]) -> None:
     modules = {name for name, _ in model.named_modules()}
-    meant = {name.removeprefix("base_model.model.").split(".lora_")[0] for name in names if ".lora_" in name}
+    inside = [re.split(r"\.(?:lora|ia3)_", name.removeprefix("base_model.model.")) for name in names]
+    meant = {parts[0] for parts in inside if len(parts) > 1}
     lost = sorted(meant - modules)
     if lost:
         raise _misfit(adapter, model, t("no module {names} in it", names=_few(lost)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from weitiao.models.anatomy import Model, blocks, embeddings
 from weitiao.models.head_parts import head_parts
+from weitiao.models.virtual import virtual_tokens
 from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, after, batches_of_step, micro_batches, padded
 from weitiao.training.chance import seed_for
@@ -36,6 +38,7 @@ class Exact:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._may_share = may_share(model)
+        self._virtual = virtual_tokens(model)
 
     @property
     def kept_bytes(self) -> int:
@@ -49,8 +52,9 @@ class Exact:
         """As :class:`weitiao.training.engine.Engine` says."""
         shared = self._shared(rows, pace)
         rests = [without_prefix(row, shared) for row in rows] if shared else rows
-        cut = [(batch.tokens.size, batch.asked) for batch in batches_of_step(rests, pace.capacity, pace.packing)]
-        return [(shared, 0), *cut] if shared else cut
+        batches = batches_of_step(rests, pace.capacity, self._packing(pace))
+        cut = [(batch.tokens.size, batch.asked) for batch in batches]
+        return [(self._virtual + shared, 0), *cut] if self._virtual + shared else cut
 
     def pass_over(self, rows: Sequence[Row]) -> float:
         """The summed loss of ``rows`` in nats; gradients stay at the parameters."""
@@ -62,13 +66,13 @@ class Exact:
         self.model.train()
         total, targets = 0.0, 0
         shared = self._shared(rows, pace)
-        prefix = Prefix(self.model, rows[0].tokens[:shared]) if shared else None
+        with _drawn_from(pace.seed, step, -1):
+            prefix = self._prefix(rows, shared)
         rests = [without_prefix(row, shared) for row in rows] if shared else rows
-        for number, batch in enumerate(batches_of_step(rests, pace.capacity, pace.packing)):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed_for(pace.seed, "dropout", step, number))
+        for number, batch in enumerate(batches_of_step(rests, pace.capacity, self._packing(pace))):
+            with _drawn_from(pace.seed, step, number):
                 past = prefix.cache(len(batch.tokens)) if prefix else None
-                loss, count = learn(self.model, after(batch, shared), past)
+                loss, count = learn(self.model, after(batch, self._virtual + shared), past)
             masters.collect()
             total, targets = total + loss, targets + count
         if prefix:
@@ -76,18 +80,15 @@ class Exact:
             masters.collect()
         return total, targets
 
-    def _shared(self, rows: Sequence[Row], pace: Pace) -> int:
-        return shared_length(rows) if pace.share_prefix and self._may_share and not pace.packing else 0
-
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
         self.model.eval()
         with torch.inference_mode():
             shared = shared_length(rows) if SHARE_PREFIX else 0
-            prefix = Prefix(self.model, rows[0].tokens[:shared]) if shared else None
+            prefix = self._prefix(rows, shared)
             rests = [without_prefix(row, shared) for row in rows]
             for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
-                batch = after(padded([rests[index] for index in group]), shared)
+                batch = after(padded([rests[index] for index in group]), self._virtual + shared)
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
                 logs = [
                     log_probabilities(logits_of(self.model, hidden[part], wide=True), targets[part], candidates)
@@ -96,6 +97,24 @@ class Exact:
                 counts = [rests[index].asked for index in group]
                 for index, found in zip(group, torch.cat(logs).cpu().split(counts), strict=True):
                     yield index, found.numpy()
+
+    def _shared(self, rows: Sequence[Row], pace: Pace) -> int:
+        return shared_length(rows) if pace.share_prefix and self._may_share and not self._packing(pace) else 0
+
+    def _packing(self, pace: Pace) -> bool:
+        """Never behind virtual tokens: transformers keeps packed rows apart only where no cache stands before them."""
+        return pace.packing and not self._virtual
+
+    def _prefix(self, rows: Sequence[Row], shared: int) -> Prefix | None:
+        return Prefix(self.model, rows[0].tokens[:shared]) if self._virtual + shared else None
+
+
+@contextmanager
+def _drawn_from(seed: int, step: int, number: int) -> Iterator[None]:
+    """Dropout inside is that of a step's batch with this ``number``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for(seed, "dropout", step, number))
+        yield
 
 
 def log_probabilities(logits: Tensor, targets: Tensor, candidates: Sequence[int] | None) -> Tensor:

@@ -18,6 +18,7 @@ from weitiao.models.fast.native import kernels
 from weitiao.models.fast.pattern import UnlikeError, skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
+from weitiao.models.virtual import virtual_tokens
 from weitiao.objectives.row import Row
 from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.activations import Activations
@@ -122,6 +123,8 @@ class Fast:
 
 def check_fits(model: Model) -> None:
     """Raise UnlikeError where the model has no fast path."""
+    if virtual_tokens(model):
+        raise UnlikeError(t("virtual tokens"))
     if not may_share(model):
         raise UnlikeError("dropout")
     if next(model.parameters()).device.type != "cpu":

@@ -13,9 +13,7 @@ from typing import Any
 from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
-from weitiao.models.anatomy import Model, blocks, embeddings, final_norm, head, plain
-
-ADAPTER = "default"  # PEFT's name of a model's only adapter
+from weitiao.models.anatomy import ADAPTER, START, Model, blocks, embeddings, final_norm, head, plain
 
 _ACTIVATIONS = {"silu": False, "gelu_pytorch_tanh": True}  # whether it is the tanh form of GELU
 
@@ -165,10 +163,22 @@ def _simple(layer: nn.Module) -> nn.Module:
     if type(layer) is nn.Linear:
         return layer
     if isinstance(layer, LoraLinear) and type(layer.base_layer) is nn.Linear:
-        plain_lora = layer.active_adapters == [ADAPTER] and not layer.merged and not layer.use_dora[ADAPTER]
-        if plain_lora and isinstance(layer.lora_dropout[ADAPTER], nn.Identity) and not layer.lora_bias[ADAPTER]:
+        known = layer.active_adapters in ([ADAPTER], [ADAPTER, START])
+        if known and not layer.merged and all(_is_plain(layer, name) for name in layer.active_adapters):
             return layer
-    raise UnlikeError(type(layer).__name__)
+    raise UnlikeError(_kind_of(layer))
+
+
+def _kind_of(layer: nn.Module) -> str:
+    """What a layer is called: by its class, or by the method for which PEFT has made it."""
+    module = type(layer).__module__
+    return module.split(".")[2] if module.startswith("peft.tuners.") else type(layer).__name__
+
+
+def _is_plain(layer: LoraLinear, name: str) -> bool:
+    if layer.use_dora[name]:
+        raise UnlikeError("DoRA")
+    return isinstance(layer.lora_dropout[name], nn.Identity) and not layer.lora_bias[name]
 
 
 def _norm(module: Any, traits: Traits) -> Norm:
