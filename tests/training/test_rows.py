@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from tiny_training import random_rows
 from weitiao.objectives.row import Row
-from weitiao.training.rows import Rows, RowWriter
+from weitiao.training.rows import EpochRows, Rows, RowWriter
 
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -61,3 +62,30 @@ def test_what_was_not_finished_cannot_be_read(tmp_path: Path) -> None:
         raise RuntimeError("stop")
     with pytest.raises(FileNotFoundError):
         Rows(tmp_path)
+
+
+def test_units_are_kept_where_rows_have_some(tmp_path: Path) -> None:
+    rows = [replace(row, units=np.arange(len(row.tokens), dtype=np.int32)) for row in random_rows(5)]
+    with RowWriter(tmp_path) as writer:
+        for row in rows:
+            writer.add(row)
+    back = Rows(tmp_path)[3].units
+    assert back is not None
+    assert np.array_equal(back, np.arange(len(rows[3].tokens)))
+
+
+def test_plain_rows_cost_nothing_for_what_others_have(tmp_path: Path) -> None:
+    with RowWriter(tmp_path) as writer:
+        writer.add(random_rows(1)[0])
+    assert Rows(tmp_path)[0].units is None
+    assert {file.name for file in tmp_path.iterdir()} == {"tokens.i32", "targets.i32", "lengths.npy", "asked.npy"}
+
+
+def test_an_epochs_rows_are_a_function_of_epoch_and_number() -> None:
+    def draw(row: Row, epoch: int, number: int) -> Row:
+        return replace(row, tokens=row.tokens + 100 * epoch + number)
+
+    rows = random_rows(3)
+    second = EpochRows(rows, draw, 2)
+    assert len(second) == 3
+    assert np.array_equal(second[1].tokens, rows[1].tokens + 201)

@@ -38,6 +38,7 @@ class Encoding:
     learned: NDArray[np.bool_]  # [T] whether this token is a target
     complete: bool  # every learned reply ends with the token that ends a reply
     control_tokens: int = 0  # written out in the texts, and read as plain text
+    offsets: NDArray[np.int32] | None = None  # [T, 2] of a document, where asked for: the characters of each token
 
     @property
     def asked(self) -> int:
@@ -76,14 +77,17 @@ class Codec:
         raws = self._tokenize(rendered)
         return [np.array(self._ids(*pair), dtype=np.int32) for pair in zip(rendered, raws, strict=True)]
 
-    def encode_documents(self, texts: Sequence[str]) -> list[Encoding]:
-        """Plain texts as the tokenizer begins them, closed with the end token; all but the first token are learned."""
+    def encode_documents(self, texts: Sequence[str], offsets: bool = False) -> list[Encoding]:
+        """Plain texts as the tokenizer begins them, closed with the end token; all but the first token are learned.
+
+        With ``offsets`` it is also said where each token stands in its text; what the tokenizer adds stands nowhere.
+        """
         counts = [self.control.count(text) for text in texts]
         plain = [text for text, count in zip(texts, counts, strict=True) if not count]
         blind = [text for text, count in zip(texts, counts, strict=True) if count]
-        seen = iter(self.tokenizer.encode_batch_fast(plain))
+        seen = iter((self.tokenizer.encode_batch if offsets else self.tokenizer.encode_batch_fast)(plain))
         unseen = iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
-        return [self._document(next(unseen if count else seen), count) for count in counts]
+        return [self._document(next(unseen if count else seen), count, offsets) for count in counts]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens``, without control tokens."""
@@ -155,13 +159,15 @@ class Codec:
     def _ids(self, rendered: Rendered, raw: RawEncoding) -> list[int]:
         return self.control.ids_of(raw) if rendered.aliased else raw.ids
 
-    def _document(self, raw: RawEncoding, control_tokens: int) -> Encoding:
+    def _document(self, raw: RawEncoding, control_tokens: int, offsets: bool) -> Encoding:
         ids = np.array(raw.ids, dtype=np.int32)
+        places = np.array(raw.offsets, dtype=np.int32).reshape(-1, 2) if offsets else None
         if self.end_id is not None and ids[-1:].tolist() != [self.end_id]:
             ids = np.append(ids, np.int32(self.end_id))
+            places = None if places is None else np.append(places, np.zeros((1, 2), dtype=np.int32), axis=0)
         learned = np.ones(len(ids), dtype=np.bool_)
         learned[:1] = False
-        return Encoding(ids, learned, complete=True, control_tokens=control_tokens)
+        return Encoding(ids, learned, complete=True, control_tokens=control_tokens, offsets=places)
 
     def _tokenized(self, rendered: Sequence[Rendered]) -> list[_Whole]:
         wholes = []

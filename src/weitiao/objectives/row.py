@@ -8,15 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 IGNORE = -100  # the target of a position that is asked nothing; the value that torch's cross-entropy skips
+NEVER_HIDDEN = -1  # the unit of a token that no objective may hide: what begins and ends a text
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One encoded example, as numpy."""
+    """One encoded example, as numpy.
+
+    A position attends to what stands before it and, wherever it is, to the first ``prefix`` tokens.
+    """
 
     example: str  # the example's id
     tokens: NDArray[np.int32]  # [T]
     targets: NDArray[np.int32]  # [T] what position i must predict, already shifted; IGNORE where nothing is asked
+    prefix: int = 0
+    positions: NDArray[np.int32] | None = None  # [T, 2] in the text, and inside a blank; None: 0, 1, 2 … and 0
+    units: NDArray[np.int32] | None = None  # [T] the word or sentence each token is of, by number; for ``draw`` alone
 
     @property
     def asked(self) -> int:

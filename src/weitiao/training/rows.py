@@ -1,8 +1,13 @@
-"""Rows on disk, memory-mapped: a data set of any size costs eight bytes a token on disk and nothing in memory."""
+"""Rows on disk, memory-mapped: a data set of any size costs eight bytes a token on disk and nothing in memory.
+
+Kept is what an objective's ``encode`` gives; what its ``draw`` adds to a row is made anew in each epoch.
+"""
 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
+from io import BufferedWriter
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -11,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weitiao.objectives.row import Row
+
+_UNITS = "units.i32"
 
 
 class RowSource(Protocol):
@@ -21,6 +28,23 @@ class RowSource(Protocol):
     def __getitem__(self, index: int) -> Row: ...
 
 
+Draw = Callable[[Row, int, int], Row]
+"""What an epoch makes of a row: its noise is a function of the epoch and of the row's number alone."""
+
+
+class EpochRows:
+    """``rows`` as ``draw`` makes them in ``epoch``."""
+
+    def __init__(self, rows: RowSource, draw: Draw, epoch: int = 0) -> None:
+        self._rows, self._draw, self._epoch = rows, draw, epoch
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Row:
+        return self._draw(self._rows[index], self._epoch, index)
+
+
 class RowWriter:
     """Appends rows to a new folder; :meth:`close` makes it readable."""
 
@@ -29,13 +53,18 @@ class RowWriter:
         self._folder = folder
         self._tokens = (folder / "tokens.i32").open("wb")
         self._targets = (folder / "targets.i32").open("wb")
+        self._units: BufferedWriter | None = None  # from the first row that has some
         self._lengths = array("i")
         self._asked = array("i")
 
     def add(self, row: Row) -> None:
-        """Append ``row``."""
+        """Append ``row``. Either all rows have units or none."""
+        assert row.prefix == 0 and row.positions is None, "both are drawn, and never kept"
         self._tokens.write(np.ascontiguousarray(row.tokens, dtype="<i4").tobytes())
         self._targets.write(np.ascontiguousarray(row.targets, dtype="<i4").tobytes())
+        if row.units is not None:
+            self._units = self._units or (self._folder / _UNITS).open("wb")
+            self._units.write(np.ascontiguousarray(row.units, dtype="<i4").tobytes())
         self._lengths.append(len(row.tokens))
         self._asked.append(row.asked)
 
@@ -43,6 +72,8 @@ class RowWriter:
         """Finish the folder."""
         self._tokens.close()
         self._targets.close()
+        if self._units is not None:
+            self._units.close()
         np.save(self._folder / "lengths.npy", np.array(self._lengths, dtype=np.int32))
         np.save(self._folder / "asked.npy", np.array(self._asked, dtype=np.int32))
 
@@ -65,13 +96,15 @@ class Rows:
         self._starts = np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
         self._tokens = _mapped(folder / "tokens.i32", int(self._starts[-1]))
         self._targets = _mapped(folder / "targets.i32", int(self._starts[-1]))
+        self._units = _mapped(folder / _UNITS, int(self._starts[-1])) if (folder / _UNITS).is_file() else None
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, index: int) -> Row:
         span = slice(self._starts[index], self._starts[index + 1])
-        return Row("", np.array(self._tokens[span]), np.array(self._targets[span]))
+        units = None if self._units is None else np.array(self._units[span])
+        return Row("", np.array(self._tokens[span]), np.array(self._targets[span]), units=units)
 
 
 def _mapped(path: Path, count: int) -> NDArray[np.int32]:
