@@ -106,6 +106,6 @@ def test_no_row_is_longer_than_the_limit(blanks: Blanks) -> None:
     for share in (0.15, 0.5):
         infill = Infill(MARKS, blanks, share)
         for limit in (8, 50, 333):
-            row = text(infill.longest(limit) - 1, sentence=1)
+            row = text(infill.most(limit) - 1, sentence=1)
             for seed in range(20):
                 assert len(infill.draw(row, np.random.default_rng(seed)).tokens) <= limit

@@ -55,6 +55,7 @@ class Codec:
     template_name: str  # "model", a built-in's name, or the file it came from
     vocabulary: int
     bos_id: int | None
+    mask_id: int | None  # the token that stands for a hidden one
     end_id: int | None
     stop_ids: frozenset[int]
     control: ControlTokens = field(repr=False)
@@ -88,6 +89,15 @@ class Codec:
         seen = iter((self.tokenizer.encode_batch if offsets else self.tokenizer.encode_batch_fast)(plain))
         unseen = iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
         return [self._document(next(unseen if count else seen), count, offsets) for count in counts]
+
+    def encode_blanks(self, texts: Sequence[Sequence[str]], blank: int) -> list[NDArray[np.int32]]:
+        """Plain texts in pieces, with the control token ``blank`` between each two, as the tokenizer begins and ends
+        them; every other control token in them stays plain text.
+        """
+        name = self.control.names[blank]
+        whole = [self.control.aliased(name.join(map(self.control.covered, pieces)), [])[0] for pieces in texts]
+        raws = self.control.encode(whole, add_special_tokens=True)
+        return [np.array(self.control.ids_of(raw), dtype=np.int32) for raw in raws]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens``, without control tokens."""
@@ -291,6 +301,7 @@ def open_codec(folder: Path, template: str | None = None) -> Codec:
         template_name=name,
         vocabulary=files.tokenizer.get_vocab_size(with_added_tokens=True),
         bos_id=files.bos_id,
+        mask_id=files.mask_id,
         end_id=end_id,
         stop_ids=frozenset(stop_ids),
         control=control,

@@ -8,13 +8,19 @@ Every token has two positions: in the text, where a span's tokens all stand at t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from weitiao.codec import Codec
+from weitiao.data.ledger import Dropped
+from weitiao.example import Example
+from weitiao.objectives.causal import Encoded
+from weitiao.objectives.documents import whole_documents
 from weitiao.objectives.row import IGNORE, NEVER_HIDDEN, Row
+from weitiao.objectives.units import sentences_of
 
 Blanks = Literal["spans", "sentences", "document", "mixed"]
 
@@ -42,6 +48,14 @@ class Infill:
     blanks: Blanks = "mixed"
     share: float = 0.15
 
+    def encode(self, examples: Sequence[Example], codec: Codec) -> list[Encoded | Dropped]:
+        """As :class:`weitiao.objectives.objective.Objective` says. The end of a text is the end of its last span."""
+        return [_open(each) for each in whole_documents(examples, codec, sentences_of)]
+
+    def most(self, cutoff_len: int) -> int:
+        """As :class:`weitiao.objectives.objective.Objective` says: each blank adds itself and a span's beginning."""
+        return max(1, int((cutoff_len - 2) / (1 + 2 * self.share)))
+
     def draw(self, row: Row, rng: np.random.Generator) -> Row:
         """``row`` with new blanks."""
         assert row.units is not None, "infilling rows know their units"
@@ -56,10 +70,6 @@ class Infill:
             spans, blank = _short_spans(count, self.share, rng), self.tokens.span
         order = rng.permutation(len(spans))
         return cut_out(row, [(first + start, first + end) for start, end in spans], order.tolist(), blank, self.tokens)
-
-    def longest(self, limit: int) -> int:
-        """The most tokens of a text whose rows, with blanks and beginnings of spans, have at most ``limit``."""
-        return max(1, int((limit - 2) / (1 + 2 * self.share)))
 
     def _kind(self, rng: np.random.Generator) -> Blanks:
         if self.blanks != "mixed":
@@ -95,6 +105,17 @@ def cut_out(row: Row, spans: Sequence[_Span], order: Sequence[int], blank: int, 
         prefix,
         np.concatenate(positions).astype(np.int32),
     )
+
+
+def _open(encoded: Encoded | Dropped) -> Encoded | Dropped:
+    """Without the tokens that close a text."""
+    if isinstance(encoded, Dropped):
+        return encoded
+    row, encoding = encoded.row, encoded.encoding
+    length = int(np.flatnonzero(row.targets != IGNORE)[-1]) + 1
+    assert row.units is not None
+    row = replace(row, tokens=row.tokens[:length], targets=row.targets[:length], units=row.units[:length])
+    return Encoded(row, replace(encoding, tokens=row.tokens, learned=encoding.learned[:length], offsets=None))
 
 
 def _short_spans(count: int, share: float, rng: np.random.Generator) -> list[_Span]:

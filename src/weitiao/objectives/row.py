@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,3 +29,9 @@ class Row:
     def asked(self) -> int:
         """How many positions are asked for a prediction."""
         return int(np.count_nonzero(self.targets != IGNORE))
+
+
+def beginning(row: Row, most: int) -> Row:
+    """The first ``most`` tokens of a kept row."""
+    units = None if row.units is None else row.units[:most]
+    return replace(row, tokens=row.tokens[:most], targets=row.targets[:most], units=units)

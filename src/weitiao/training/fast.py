@@ -23,7 +23,7 @@ from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.activations import Activations
 from weitiao.training.batches import micro_batches
 from weitiao.training.engine import Engine, EngineName
-from weitiao.training.exact import CAPACITY, Exact, log_probabilities
+from weitiao.training.exact import CAPACITY, Exact, Take, judged, log_probabilities
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import may_share, shared_length
@@ -106,13 +106,20 @@ class Fast:
 
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates))
+
+    def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        return self._read(rows, judged)
+
+    def _read(self, rows: Sequence[Row], take: Take) -> Iterator[tuple[int, NDArray[np.float32]]]:
         weight = head(self.model).weight.detach().float()  # type: ignore[union-attr, operator]
         for numbers, layout in _layouts(rows, CAPACITY, shared_length(rows)):
             below = self._activations.of_pass(layout) if self._activations else None
             hidden = self._stack.hidden(layout, below).float()
             targets = torch.from_numpy(layout.targets)
             logs = [
-                log_probabilities(nn.functional.linear(hidden[part], weight), targets[part], candidates)
+                take(nn.functional.linear(hidden[part], weight), targets[part])
                 for part in head_parts(len(targets), embeddings(self.model).num_embeddings)
             ]
             counts = [rows[number].asked for number in numbers]
