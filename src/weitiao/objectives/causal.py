@@ -79,9 +79,7 @@ def encode(
 def row_of(example: Example, encoding: Encoding) -> Row:
     """Shift: position i predicts token i + 1 where that token is learned. The last token is a target only."""
     tokens, learned = encoding.tokens, encoding.learned
-    targets = np.full(len(tokens) - 1, IGNORE, dtype=np.int32)
-    np.copyto(targets, tokens[1:], where=learned[1:])
-    return Row(example.id, tokens[:-1], targets)
+    return Row(example.id, tokens[:-1], np.where(learned[1:], tokens[1:], np.int32(IGNORE)))
 
 
 def with_answer(example: Example, task: Task) -> tuple[Message, ...]:
