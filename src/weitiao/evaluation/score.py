@@ -50,6 +50,14 @@ def row_losses(engine: Engine, rows: Sequence[Row], most: int) -> NDArray[np.flo
     return losses
 
 
+def row_hits(engine: Engine, rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The summed cross-entropy of each row, in nats, and how many of its targets were the likeliest token."""
+    losses, hits = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
+    for number, judged in engine.judge(rows):
+        losses[number], hits[number] = -judged[:, 0].sum(), judged[:, 1].sum()
+    return losses, hits
+
+
 def rows_of_example(codec: Codec, task: Task) -> int:
     """How many rows are read for the categories of one example."""
     return len(_inner_nodes(answer_tokens(codec, task)))

@@ -25,7 +25,7 @@ TEMPLATES = ("plain", "chatml")
 
 METRICS = (
     "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1",
-    "loss", "perplexity", "bits_per_byte", "exact_match", "chrf", "bleu", "rouge_l",
+    "loss", "perplexity", "bits_per_byte", "blank_accuracy", "exact_match", "chrf", "bleu", "rouge_l",
 )  # fmt: skip
 LABEL_METRICS = ("f1/", "precision/", "recall/")
 """What may stand before a label's name, as in ``f1/spam``."""

@@ -23,7 +23,7 @@ from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.activations import Activations
 from weitiao.training.batches import micro_batches
 from weitiao.training.engine import Engine, EngineName
-from weitiao.training.exact import CAPACITY, Exact, log_probabilities
+from weitiao.training.exact import CAPACITY, Exact, Take, judged, log_probabilities
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import may_share, shared_length
@@ -105,14 +105,20 @@ class Fast:
 
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates))
+
+    def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        return self._read(rows, judged)
+
+    def _read(self, rows: Sequence[Row], take: Take) -> Iterator[tuple[int, NDArray[np.float32]]]:
         logits = self._stack.head.reader()
         for numbers, layout in _layouts(rows, CAPACITY, self._shared(rows)):
             below = self._activations.of_pass(layout) if self._activations else None
             hidden = self._stack.hidden(layout, below)
             targets = torch.from_numpy(layout.targets)
             logs = [
-                log_probabilities(logits(hidden[part]), targets[part], candidates)
-                for part in head_parts(len(targets), self._stack.head.outputs)
+                take(logits(hidden[part]), targets[part]) for part in head_parts(len(targets), self._stack.head.outputs)
             ]
             counts = [rows[number].asked for number in numbers]
             for number, found in zip(numbers, torch.cat(logs).split(counts), strict=True):
@@ -143,6 +149,8 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
         return exact, ""
     try:
         check_fits(model)
+        if any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
+            raise UnlikeError(t("its rows are read from both sides"))
         some = [_all_asked(rows[number]) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
         before = _calculated(model, exact, some)
@@ -159,6 +167,7 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
 
 def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[list[int], Layout]]:
     """The passes of ``rows``, of at most ``capacity`` tokens: their row numbers in order, and where they lie."""
+    assert not any(row.prefix for row in rows), "engine_for gives such rows to the exact engine"
     groups = micro_batches([len(row.tokens) - shared for row in rows], capacity, _GROUP_PRICE)
     waiting: list[list[int]] = []
     tokens = 0
