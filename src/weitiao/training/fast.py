@@ -27,17 +27,13 @@ from weitiao.training.exact import CAPACITY, Exact, Take, judged, log_probabilit
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import may_share, shared_length
+from weitiao.training.proof import Proof
 from weitiao.training.rows import RowSource
 from weitiao.words import t
 
 _GROUP_PRICE = 8  # tokens that a group of rows costs beyond its own; docs/log.md
 _CHECKED_TOKENS = 96
 _CHECKED_ROWS = 3
-
-# Each engine rounds to bfloat16 at places of its own. On SmolLM2 losses were up to 0.3 % apart and gradients 5 to 9 %,
-# where those of the fast one were 3 to 5 % off float32's and those of the exact one 4 to 7 %.
-_LOSS_TOLERANCE = {torch.bfloat16: 1e-2, torch.float32: 1e-5}
-_GRADIENT_TOLERANCE = {torch.bfloat16: 0.15, torch.float32: 1e-4}
 
 
 class Fast:
@@ -153,12 +149,12 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
             raise UnlikeError(t("its rows are read from both sides"))
         some = [_all_asked(rows[number]) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
-        before = _calculated(model, exact, some)
+        proof = Proof(exact, some)
         fast = Fast(model)
     except UnlikeError as unlike:
         reason = t("the fast one does not fit this model ({part})", part=str(unlike))
         return exact, t("the exact engine is used: {reason}", reason=reason)
-    differs = _difference(before, _calculated(model, fast, some), next(model.parameters()).dtype)
+    differs = proof.difference(fast)
     if differs:
         reason = t("the fast one differs on the first rows, {difference}", difference=differs)
         return exact, t("the exact engine is used: {reason}", reason=reason)
@@ -182,36 +178,7 @@ def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[
         yield [number for each in waiting for number in each], lay_out(rows, waiting, shared)
 
 
-def _calculated(model: Model, engine: Exact | Fast, some: Sequence[Row]) -> tuple[float, dict[str, torch.Tensor]]:
-    """The loss of the rows, and the gradients of what learns."""
-    learning = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    if not learning or not some:
-        return -float(sum(logs.sum(dtype=np.float64) for _, logs in engine.read(some, None))), {}
-    total = engine.pass_over(some)
-    found = {name: weight.grad for name, weight in learning.items() if weight.grad is not None}
-    for weight in learning.values():
-        weight.grad = None
-    return total, found
-
-
 def _all_asked(row: Row) -> Row:
     """The end of ``row``, every token of it asked."""
     tokens = row.tokens[-_CHECKED_TOKENS // _CHECKED_ROWS :]
     return Row(row.example, tokens[:-1], tokens[1:])
-
-
-def _difference(
-    one: tuple[float, dict[str, torch.Tensor]], other: tuple[float, dict[str, torch.Tensor]], dtype: torch.dtype
-) -> str:
-    """How far apart the two are, in words; empty where no further than rounding takes them."""
-    (loss, gradients), (other_loss, others) = one, other
-    apart = abs(loss - other_loss) / max(abs(loss), 1e-9)
-    if not apart <= _LOSS_TOLERANCE[dtype]:
-        return t("loss {loss} and {other}", loss=f"{loss:.4f}", other=f"{other_loss:.4f}")
-    if gradients.keys() != others.keys():
-        return t("gradients of {names}", names=", ".join(sorted(gradients.keys() ^ others.keys())[:3]))
-    square = sum(float((gradients[name].float() - others[name].float()).square().sum()) for name in gradients)
-    whole = sum(float(gradient.float().square().sum()) for gradient in gradients.values())
-    if not square**0.5 <= _GRADIENT_TOLERANCE[dtype] * whole**0.5:
-        return t("gradients {share} apart", share=f"{100 * (square / max(whole, 1e-30)) ** 0.5:.1f} %")
-    return ""
