@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -23,6 +23,9 @@ from weitiao.training.pace import Pace
 from weitiao.training.prefix import Prefix, may_share, shared_length, without_prefix
 
 CAPACITY = 4096  # tokens of one forward pass without gradients
+Take = Callable[[Tensor, Tensor], Tensor]
+"""What is wanted of float32 logits [asked, vocabulary] and their targets [asked]."""
+
 SHARE_PREFIX = True  # of rows that are read; the off switch
 _KEPT_WIDTHS = 34
 _KEPT_HIDDEN = 5
@@ -82,6 +85,13 @@ class Exact:
 
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates))
+
+    def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        return self._read(rows, judged)
+
+    def _read(self, rows: Sequence[Row], take: Take) -> Iterator[tuple[int, NDArray[np.float32]]]:
         self.model.eval()
         with torch.inference_mode():
             shared = shared_length(rows) if SHARE_PREFIX else 0
@@ -91,7 +101,7 @@ class Exact:
                 batch = after(padded([rests[index] for index in group]), self._virtual + shared)
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
                 logs = [
-                    log_probabilities(logits_of(self.model, hidden[part], wide=True), targets[part], candidates)
+                    take(logits_of(self.model, hidden[part], wide=True), targets[part])
                     for part in head_parts(len(targets), embeddings(self.model).num_embeddings)
                 ]
                 counts = [rests[index].asked for index in group]
@@ -115,6 +125,12 @@ def _drawn_from(seed: int, step: int, number: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(seed, "dropout", step, number))
         yield
+
+
+def judged(logits: Tensor, targets: Tensor) -> Tensor:
+    """[asked, 2]: the log-probability of each target, and 1 where no token is likelier."""
+    likeliest = logits.argmax(-1) == targets
+    return torch.stack([log_probabilities(logits, targets, None), likeliest.float()], dim=-1)
 
 
 def log_probabilities(logits: Tensor, targets: Tensor, candidates: Sequence[int] | None) -> Tensor:

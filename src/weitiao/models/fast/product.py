@@ -14,6 +14,8 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
+from weitiao.models.fast.gradients import add_gradient
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -163,14 +165,6 @@ class Product:
                 self._bias[rows] = plain.bias.detach()
                 plain.bias.data = self._bias[rows]
             start = rows.stop
-
-
-def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
-    """Add to ``parameter.grad``, as autograd would."""
-    if parameter.grad is None:
-        parameter.grad = gradient
-    else:
-        parameter.grad += gradient
 
 
 def _plain(layer: nn.Module) -> nn.Linear:
