@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weitiao.models.anatomy import Model, blocks, embeddings
+from weitiao.models.anatomy import Model, blocks, embeddings, lowest_learning, plain
 from weitiao.models.head_parts import head_parts
 from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, after, batches_of_step, micro_batches, padded
@@ -37,13 +37,22 @@ class Exact:
         self.model = model
         self._may_share = may_share(model)
 
-    @property
-    def kept_bytes(self) -> int:
-        """As measured on SmolLM2: so many copies of what the layers read and of the widest that they calculate."""
+    def kept_bytes(self, length: int) -> int:
+        """As measured on SmolLM2: so many copies of what the layers read and of the widest that they calculate, and
+        attention's shares in float32 and in the weights' type. Of the layers that gradients pass through.
+        """
         layers = blocks(self.model)
-        widest = max(max(weight.shape) for weight in layers[0].parameters() if weight.dim() > 1)
-        width = embeddings(self.model).embedding_dim
-        return len(layers) * (_KEPT_WIDTHS * width + _KEPT_HIDDEN * widest) * embeddings(self.model).weight.itemsize
+        lowest = lowest_learning(self.model)
+        return (len(layers) - lowest) * self.held_bytes(length)
+
+    def held_bytes(self, length: int) -> int:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        weight = embeddings(self.model).weight
+        widest = max(max(weight.shape) for weight in blocks(self.model)[0].parameters() if weight.dim() > 1)
+        heads = int(plain(self.model).config.to_dict().get("num_attention_heads") or 1)
+        copies = _KEPT_WIDTHS * weight.shape[1] + _KEPT_HIDDEN * widest
+        shares = heads * length * (4 + weight.itemsize % 4)
+        return copies * weight.itemsize + shares
 
     def passes(self, rows: Sequence[Row], pace: Pace) -> list[tuple[int, int]]:
         """As :class:`weitiao.training.engine.Engine` says."""
@@ -89,13 +98,21 @@ class Exact:
             for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
                 batch = after(padded([rests[index] for index in group]), shared)
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
-                logs = [
-                    log_probabilities(logits_of(self.model, hidden[part], wide=True), targets[part], candidates)
-                    for part in head_parts(len(targets), embeddings(self.model).num_embeddings)
-                ]
+                logs = room_for(len(targets), candidates)
+                for part in head_parts(len(targets), embeddings(self.model).num_embeddings):
+                    logits = logits_of(self.model, hidden[part], wide=True)
+                    logs[part] = log_probabilities(logits, targets[part], candidates)
                 counts = [rests[index].asked for index in group]
-                for index, found in zip(group, torch.cat(logs).cpu().split(counts), strict=True):
+                for index, found in zip(group, logs.split(counts), strict=True):
                     yield index, found.numpy()
+
+
+def room_for(asked: int, candidates: Sequence[int] | None) -> Tensor:
+    """Where the log-probabilities of a pass go, part by part: float32 [asked] or [asked, candidates].
+
+    Taken before the logits: a small block between large ones keeps their place from being used again.
+    """
+    return torch.empty((asked,) if candidates is None else (asked, len(candidates)))
 
 
 def log_probabilities(logits: Tensor, targets: Tensor, candidates: Sequence[int] | None) -> Tensor:

@@ -15,7 +15,7 @@ from torch import nn
 from weitiao.models.anatomy import Model, embeddings, head
 from weitiao.models.fast.layout import Layout, lay_out
 from weitiao.models.fast.native import kernels
-from weitiao.models.fast.pattern import UnlikeError, skeleton
+from weitiao.models.fast.pattern import Skeleton, UnlikeError, skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
 from weitiao.objectives.row import Row
@@ -23,7 +23,7 @@ from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.activations import Activations
 from weitiao.training.batches import micro_batches
 from weitiao.training.engine import Engine, EngineName
-from weitiao.training.exact import CAPACITY, Exact, log_probabilities
+from weitiao.training.exact import CAPACITY, Exact, log_probabilities, room_for
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import may_share, shared_length
@@ -31,7 +31,7 @@ from weitiao.training.rows import RowSource
 from weitiao.words import t
 
 _GROUP_PRICE = 8  # tokens that a group of rows costs beyond its own; docs/log.md
-_CHECKED_TOKENS = 96
+_CHECKED_TOKENS = 48
 _CHECKED_ROWS = 3
 
 # Each engine rounds to bfloat16 at places of its own. On SmolLM2 losses were up to 0.3 % apart and gradients 5 to 9 %,
@@ -53,9 +53,8 @@ class Fast:
 
     def __init__(self, model: Model) -> None:
         """Raises UnlikeError, and changes nothing, where the model does not fit."""
-        check_fits(model)
+        self._stack = Stack(fitting(model))
         self.model = model
-        self._stack = Stack(model)
         self._activations: Activations | None = None
 
     @property
@@ -79,10 +78,13 @@ class Fast:
             scored_bytes,
         )
 
-    @property
-    def kept_bytes(self) -> int:
-        """For the way back, a token."""
+    def kept_bytes(self, length: int) -> int:
+        """As :class:`weitiao.training.engine.Engine` says."""
         return self._stack.kept_bytes
+
+    def held_bytes(self, length: int) -> int:
+        """As :class:`weitiao.training.engine.Engine` says: the widest of what one block makes, and its input."""
+        return 2 * self._stack.kept_bytes_of_block
 
     def passes(self, rows: Sequence[Row], pace: Pace) -> list[tuple[int, int]]:
         """As :class:`weitiao.training.engine.Engine` says."""
@@ -111,22 +113,22 @@ class Fast:
             below = self._activations.of_pass(layout) if self._activations else None
             hidden = self._stack.hidden(layout, below).float()
             targets = torch.from_numpy(layout.targets)
-            logs = [
-                log_probabilities(nn.functional.linear(hidden[part], weight), targets[part], candidates)
-                for part in head_parts(len(targets), embeddings(self.model).num_embeddings)
-            ]
+            logs = room_for(len(targets), candidates)
+            for part in head_parts(len(targets), embeddings(self.model).num_embeddings):
+                logits = nn.functional.linear(hidden[part], weight)
+                logs[part] = log_probabilities(logits, targets[part], candidates)
             counts = [rows[number].asked for number in numbers]
-            for number, found in zip(numbers, torch.cat(logs).split(counts), strict=True):
+            for number, found in zip(numbers, logs.split(counts), strict=True):
                 yield number, found.numpy()
 
 
-def check_fits(model: Model) -> None:
-    """Raise UnlikeError where the model has no fast path."""
+def fitting(model: Model) -> Skeleton:
+    """The model's parts. Raises UnlikeError where it has no fast path."""
     if not may_share(model):
         raise UnlikeError("dropout")
     if next(model.parameters()).device.type != "cpu":
         raise UnlikeError("GPU")
-    skeleton(model)
+    return skeleton(model)
 
 
 def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]:
@@ -139,7 +141,7 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
     if wanted == "exact":
         return exact, ""
     try:
-        check_fits(model)
+        fitting(model)
         some = [_all_asked(rows[number]) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
         before = _calculated(model, exact, some)

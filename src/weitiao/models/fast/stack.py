@@ -9,27 +9,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from weitiao.models.anatomy import Model
 from weitiao.models.fast import elementwise
 from weitiao.models.fast.block import Block, Kept, Normed, norm_backward, norm_forward
 from weitiao.models.fast.layout import Layout
-from weitiao.models.fast.pattern import skeleton
+from weitiao.models.fast.pattern import Skeleton
 from weitiao.models.fast.product import add_gradient
 from weitiao.models.fast.rotation import Angles
 from weitiao.models.head_parts import head_parts
 
 
 class Stack:
-    """The fast path of a model. Raises UnlikeError for one without the pattern; moves the weights of others."""
+    """The fast path of a model whose parts are these. Moves its weights."""
 
-    def __init__(self, model: Model) -> None:
-        self._parts = skeleton(model)
+    def __init__(self, parts: Skeleton) -> None:
+        self._parts = parts
         self._blocks = [Block(parts) for parts in self._parts.blocks]
 
     @property
     def kept_bytes(self) -> int:
         """For the way back, a token."""
         return sum(block.kept_bytes for block in self._blocks[self._lowest() :])
+
+    @property
+    def kept_bytes_of_block(self) -> int:
+        """Of one block, a token."""
+        return self._blocks[0].kept_bytes
 
     @property
     def border(self) -> int:
