@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from weitiao.cli.output import output
 from weitiao.errors import SettingsError
+from weitiao.process import importing
 from weitiao.words import t
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def command(arguments: list[str]) -> None:
 
         parsed = parse_settings(arguments)
         announce(parsed)
-    from weitiao.api.train import resume, train
+    with importing():
+        from weitiao.api.train import resume, train
     from weitiao.cli.watch import watching
 
     with watching() as listen:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import cast
 
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D
@@ -50,6 +50,15 @@ def blocks(model: PreTrainedModel | PeftModel) -> nn.ModuleList:
     return _blocks_and_owner(model)[0]
 
 
+def lowest_learning(model: PreTrainedModel | PeftModel) -> int:
+    """The lowest block that gradients pass through: 0 where the embeddings learn, as many as there are for none."""
+    if embeddings(model).weight.requires_grad:
+        return 0
+    layers = blocks(model)
+    learning = (any(weight.requires_grad for weight in layer.parameters()) for layer in layers)
+    return next((number for number, learns in enumerate(learning) if learns), len(layers))
+
+
 def final_norm(model: PreTrainedModel | PeftModel) -> nn.Module | None:
     """The norm between the last block and the head; None where a model has none with weights."""
     found, owner = _blocks_and_owner(model)
@@ -80,16 +89,16 @@ def parameter_count(model: PreTrainedModel | PeftModel) -> int:
 
 
 def _blocks_and_owner(model: PreTrainedModel | PeftModel) -> tuple[nn.ModuleList, nn.Module]:
-    best: tuple[int, nn.ModuleList, nn.Module] | None = None
-    for owner in plain(model).modules():
-        for child in owner.children():
-            if isinstance(child, nn.ModuleList) and len(child):
-                size = sum(weight.numel() for weight in child.parameters())
-                if best is None or size > best[0]:  # the outermost of equals: experts are lists inside blocks
-                    best = (size, child, owner)
-    if best is None:
+    found = [
+        (child, owner)
+        for owner in plain(model).modules()
+        for child in owner.children()
+        if isinstance(child, nn.ModuleList) and len(child)
+    ]
+    if not found:
         raise _unknown(model, t("its blocks"))
-    return best[1], best[2]
+    # max takes the outermost of equals: experts are lists inside blocks
+    return found[0] if len(found) == 1 else max(found, key=lambda pair: sum(map(Tensor.numel, pair[0].parameters())))
 
 
 def _is_norm(module: nn.Module) -> bool:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weitiao.models.anatomy import Model, blocks, embeddings
+from weitiao.models.anatomy import Model, blocks, embeddings, lowest_learning, plain
 from weitiao.models.head_parts import head_parts
 from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, after, batches_of_step, micro_batches, padded
@@ -40,13 +40,22 @@ class Exact:
         self.model = model
         self._may_share = may_share(model)
 
-    @property
-    def kept_bytes(self) -> int:
-        """As measured on SmolLM2: so many copies of what the layers read and of the widest that they calculate."""
+    def kept_bytes(self, length: int) -> int:
+        """As measured on SmolLM2: so many copies of what the layers read and of the widest that they calculate, and
+        attention's shares in float32 and in the weights' type. Of the layers that gradients pass through.
+        """
         layers = blocks(self.model)
-        widest = max(max(weight.shape) for weight in layers[0].parameters() if weight.dim() > 1)
-        width = embeddings(self.model).embedding_dim
-        return len(layers) * (_KEPT_WIDTHS * width + _KEPT_HIDDEN * widest) * embeddings(self.model).weight.itemsize
+        lowest = lowest_learning(self.model)
+        return (len(layers) - lowest) * self.held_bytes(length)
+
+    def held_bytes(self, length: int) -> int:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        weight = embeddings(self.model).weight
+        widest = max(max(weight.shape) for weight in blocks(self.model)[0].parameters() if weight.dim() > 1)
+        heads = int(plain(self.model).config.to_dict().get("num_attention_heads") or 1)
+        copies = _KEPT_WIDTHS * weight.shape[1] + _KEPT_HIDDEN * widest
+        shares = heads * length * (4 + weight.itemsize % 4)
+        return copies * weight.itemsize + shares
 
     def passes(self, rows: Sequence[Row], pace: Pace) -> list[tuple[int, int]]:
         """As :class:`weitiao.training.engine.Engine` says."""
@@ -84,13 +93,16 @@ class Exact:
 
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates))
+        width = () if candidates is None else (len(candidates),)
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates), width)
 
     def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        return self._read(rows, judged)
+        return self._read(rows, judged, (2,))
 
-    def _read(self, rows: Sequence[Row], take: Take) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _read(
+        self, rows: Sequence[Row], take: Take, width: tuple[int, ...]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         self.model.eval()
         with torch.inference_mode():
             shared = shared_length(rows) if SHARE_PREFIX else 0
@@ -99,12 +111,11 @@ class Exact:
             for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
                 batch = after(padded([rests[index] for index in group]), shared)
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
-                logs = [
-                    take(logits_of(self.model, hidden[part], wide=True), targets[part])
-                    for part in head_parts(len(targets), embeddings(self.model).num_embeddings)
-                ]
+                logs = room_for(len(targets), width)
+                for part in head_parts(len(targets), embeddings(self.model).num_embeddings):
+                    logs[part] = take(logits_of(self.model, hidden[part], wide=True), targets[part])
                 counts = [rests[index].asked for index in group]
-                for index, found in zip(group, torch.cat(logs).cpu().split(counts), strict=True):
+                for index, found in zip(group, logs.split(counts), strict=True):
                     yield index, found.numpy()
 
 
@@ -112,6 +123,14 @@ def judged(logits: Tensor, targets: Tensor) -> Tensor:
     """[asked, 2]: the log-probability of each target, and 1 where no token is likelier."""
     likeliest = logits.argmax(-1) == targets
     return torch.stack([log_probabilities(logits, targets, None), likeliest.float()], dim=-1)
+
+
+def room_for(asked: int, width: tuple[int, ...]) -> Tensor:
+    """Where what is taken from the logits of a pass goes, part by part: float32 [asked, *width].
+
+    Taken before the logits: a small block between large ones keeps their place from being used again.
+    """
+    return torch.empty((asked, *width))
 
 
 def log_probabilities(logits: Tensor, targets: Tensor, candidates: Sequence[int] | None) -> Tensor:
