@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from weitiao.api.session import Session
 
-ROWS = {"sms": (384, 96), "alpaca": (340, 128), "alpaca-zh": (192, 160)}
+ROWS = {"sms": (384, 96), "alpaca": (256, 96), "alpaca-zh": (122, 128)}
 """Of each data set: rows to learn from, and the most tokens of a row."""
 
 HELD_OUT = 60  # rows
 FILES = {"data": "messages", "dev": "dev", "test": "test"}  # settings, and files of benchmarks/rows.py
-SCORED_AFTER = (8, 24)  # steps
+SCORED_AFTER = (8,)  # steps, besides the last
 CHOOSES_ROWS = "smollm2-135m-instruct"  # its tokenizer, for every model
 RATES = {
     "lora": (2e-4, 1e-3, 2e-3, 4e-3),
@@ -53,7 +53,7 @@ class Trial:
     method: str
     rate: float
     batch: int = 8
-    steps: int = 24
+    steps: int = 16
     warmup: float = 0.1  # of the steps
     rank: int = 16
 
@@ -66,9 +66,10 @@ def trials(model: str, data: str, parts: Sequence[str]) -> Iterator[Trial]:
     plain = Trial(model, data, "lora", 2e-3)
     if "batch" in parts:
         yield from (replace(plain, batch=batch, rate=rate) for batch in (2, 16) for rate in (1e-3, 2e-3, 4e-3))
-    if "steps" in parts:
+    if "short" in parts:
         yield from (replace(plain, steps=8, rate=rate) for rate in RATES["lora"])
-        yield from (replace(plain, steps=64, rate=rate) for rate in (2e-4, 1e-3, 2e-3, 4e-3))
+    if "long" in parts:
+        yield from (replace(plain, steps=64, rate=rate) for rate in RATES["lora"])
     if "warmup" in parts:
         yield from (replace(plain, warmup=warmup) for warmup in (0.0, 0.3))
     if "rank" in parts:
@@ -82,7 +83,7 @@ def main() -> None:
     document = results.read(given.output) if given.output.is_file() else _begun()
     known = {_trial_of(cell) for cell in document["trials"]}
     for data, model in product(given.data, given.model):
-        wanted = set(trials(model, data, given.part)) - known
+        wanted = [trial for trial in trials(model, data, given.part) if _named(trial) not in known]
         for trial in sorted(wanted, key=lambda trial: (trial.method, trial.rank, trial.rate)):  # a session serves many
             cell = measure(trial, given.home)
             document["trials"].append(cell)
@@ -96,7 +97,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--data", action="append", required=True, choices=list(ROWS))
     parser.add_argument(
-        "--part", action="append", required=True, choices=[*RATES, "batch", "steps", "warmup", "rank"]
+        "--part", action="append", required=True, choices=[*RATES, "batch", "short", "long", "warmup", "rank"]
     )
     parser.add_argument("--home", type=Path, default=Path(".bench"), help="the folder for rows")
     parser.add_argument("--output", type=Path, required=True, help="where the results are, and are added to")
@@ -110,23 +111,24 @@ def measure(trial: Trial, home: Path) -> dict[str, Any]:
     from weitiao.training.pace import Place
 
     before = time.process_time()
-    session, start = _session(trial.model, trial.data, trial.method, trial.rank, home)
+    session, start, untuned = _session(trial.model, trial.data, trial.method, trial.rank, home)
     session.masters.begin_again(start)
     rate = Rate(trial.rate, trial.steps, math.ceil(trial.warmup * trial.steps), "cosine")
     pace = replace(session.pace, rows_per_step=trial.batch, rate=rate)
-    curve = [(0, *_loss(_nats(session), session))]
-    nats = []
+    curve, nats = [(0, *_loss(untuned, session))], untuned
     for step in train(session.engine, session.rows, session.masters, pace, Place()):
         if step.place.step in (*SCORED_AFTER, trial.steps):
             nats = _nats(session)
             curve.append((step.place.step, *_loss(nats, session)))
     seconds = round(time.process_time() - before, 1)
-    return {**asdict(trial), "curve": curve, "heldout_nats": nats, "cpu_seconds": seconds}
+    return {**asdict(_named(trial)), "curve": curve, "heldout_nats": nats, "cpu_seconds": seconds}
 
 
 @cache
-def _session(model: str, data: str, method: str, rank: int, home: Path) -> tuple[Session, dict[str, torch.Tensor]]:
-    """A session, and what learns as it was at the start."""
+def _session(
+    model: str, data: str, method: str, rank: int, home: Path
+) -> tuple[Session, dict[str, torch.Tensor], list[float]]:
+    """A session, what learns as it was at the start, and the nats of the held-out rows then."""
     from weitiao.api.session import build
     from weitiao.settings import make_settings
 
@@ -135,9 +137,10 @@ def _session(model: str, data: str, method: str, rank: int, home: Path) -> tuple
     rows, folder = write_rows(data, CHOOSES_ROWS, count, HELD_OUT, cutoff, home)
     files = {name: str(folder / f"{file}.jsonl") for name, file in FILES.items()}
     lora = {"lora_rank": rank} if method == "lora" else {}
-    settings = make_settings({"model": model, **files, "method": method, "max_steps": 24, "threads": 1, **lora})
+    settings = make_settings({"model": model, **files, "method": method, "max_steps": 16, "threads": 1, **lora})
     session = build(settings, home / "work", None, lambda kind, facts: None)
-    return session, {name: weight.clone() for name, weight in session.masters.weights.items()}
+    start = {name: weight.clone() for name, weight in session.masters.weights.items()}
+    return session, start, _nats(session)
 
 
 def _nats(session: Session) -> list[float]:
@@ -153,6 +156,11 @@ def _loss(nats: Sequence[float], session: Session) -> tuple[float, float]:
     loss, count = sum(nats) / sum(asked), len(asked)
     scatter = sum((total - loss * tokens) ** 2 for total, tokens in zip(nats, asked, strict=True))
     return loss, (scatter * count / (count - 1)) ** 0.5 / sum(asked)
+
+
+def _named(trial: Trial) -> Trial:
+    """Without the path of this machine."""
+    return replace(trial, model=Path(trial.model).stem)
 
 
 def _trial_of(cell: dict[str, Any]) -> Trial:

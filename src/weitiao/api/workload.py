@@ -18,6 +18,12 @@ from weitiao.training.plan import Load
 from weitiao.training.prefix import may_share, shared_length
 from weitiao.training.rows import Rows
 
+TRIED_RATES = (0.5, 1.0, 2.0)
+"""What ``probe_learning_rate`` tries, as multiples of the rate given or derived."""
+
+TRIED_ITEMS = 64  # of the dev split, for each rate
+
+_TRIED_STEPS = 8
 _STEPS_LOOKED_AT = 16
 _ITEMS_LOOKED_AT = 64
 
@@ -40,6 +46,9 @@ def workload(
     shares = may_share(engine.model)
     dev, test = (_scored_tokens(items[: settings.eval_max_samples], shares) for items in (prepared.dev, prepared.test))
     evaluations = -(-pace.rate.steps // (settings.eval_steps or 1))
+    trials = len(TRIED_RATES) if settings.probe_learning_rate else 0
+    tried_on = _scored_tokens(prepared.dev[: settings.eval_max_samples][:TRIED_ITEMS], shares)
+    steps_ahead = pace.rate.steps + trials * tried_steps(pace)
     return Load(
         engine=engine.name,
         parameters=parameter_count(engine.model),
@@ -51,10 +60,15 @@ def workload(
         kept_bytes=engine.kept_bytes,
         tokens_per_pass=max(tokens for tokens, _ in passes),
         asked_per_pass=max(asked for _, asked in passes),
-        train_tokens=int(pace.rate.steps * sum(tokens + engine.price for tokens, _ in passes) / len(steps)),
-        scored_tokens=2 * test + evaluations * dev,
+        train_tokens=int(steps_ahead * sum(tokens + engine.price for tokens, _ in passes) / len(steps)),
+        scored_tokens=2 * test + evaluations * dev + trials * tried_on,
         full_gradient=settings.method == "full",
     )
+
+
+def tried_steps(pace: Pace) -> int:
+    """How many steps each rate is tried for; of a run that is shorter, all."""
+    return min(_TRIED_STEPS, pace.rate.steps)
 
 
 def _scored_tokens(items: Sequence[Item], shares: bool) -> int:
