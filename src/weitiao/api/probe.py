@@ -1,4 +1,4 @@
-"""Which learning rate suits a run: three are tried for a few steps each, from the same start, and the dev split chooses.
+"""Which learning rate suits a run: three are tried for a few steps each, from the same start, and dev items choose.
 
 Separate from the training that follows, which it leaves no trace in: what learns is put back to the bit. The trials go
 through the same loop over the rows that the run begins with; the test split is not looked at.
