@@ -1,4 +1,7 @@
-"""The trials of :mod:`benchmarks.rates` as the table of docs/concepts/defaults.md: ``python -m benchmarks.rates_table``."""
+"""The trials of :mod:`benchmarks.rates` as the table of docs/concepts/defaults.md and its twin.
+
+``python -m benchmarks.rates_table`` prints the lines of the newest ones.
+"""
 
 from __future__ import annotations
 
