@@ -40,7 +40,7 @@ FILES = {"data": "messages", "dev": "dev", "test": "test"}  # settings, and file
 SCORED_AFTER = (8,)  # steps, besides the last
 CHOOSES_ROWS = "smollm2-135m-instruct"  # its tokenizer, for every model
 RATES = {
-    "lora": (2e-4, 1e-3, 2e-3, 4e-3),
+    "lora": (2e-4, 5e-4, 1e-3, 1.4e-3, 2e-3, 4e-3),
     "full": (3e-5, 1e-4, 3e-4),
     "top_layers": (1e-4, 3e-4, 1e-3),
 }
@@ -152,7 +152,8 @@ def _nats(session: Session) -> list[float]:
     """Of each held-out row."""
     from weitiao.evaluation.score import row_losses
 
-    return [float(nats) for nats in row_losses(session.engine, [item.row for item in session.dev])]
+    rows = [item.row for item in session.dev]
+    return [float(nats) for nats in row_losses(session.engine, rows, session.cutoff_len)]
 
 
 def _loss(nats: Sequence[float], session: Session) -> tuple[float, float]:
