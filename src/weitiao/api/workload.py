@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from weitiao.api.preparation import Item, Prepared
-from weitiao.models.anatomy import blocks, embeddings, head, lowest_learning
+from weitiao.models.anatomy import blocks, embeddings, head, head_width, lowest_learning
 from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.training.batches import steps_of_epoch
@@ -71,7 +71,7 @@ def workload(
         above=sum(sizes[lowest:]),
         trained=sum(weight.numel() for weight in masters.weights.values()),
         width=embeddings(model).embedding_dim,
-        vocabulary=embeddings(model).num_embeddings,
+        vocabulary=head_width(model),
         bytes_per_weight=embeddings(model).weight.itemsize,
         present_bytes=machine.memory_now_bytes(),
         peak_bytes=machine.peak_memory_bytes(),

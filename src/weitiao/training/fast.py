@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from weitiao.models.anatomy import Model, embeddings
+from weitiao.models.anatomy import Model, embeddings, head_width
 from weitiao.models.fast.layout import Layout, lay_out
 from weitiao.models.fast.native import kernels
 from weitiao.models.fast.parts import Skeleton, UnlikeError
@@ -152,7 +152,7 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
         fitting(model)
         if any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
             raise UnlikeError(t("its rows are read from both sides"))
-        some = [_all_asked(rows[number]) for number in range(min(len(rows), _CHECKED_ROWS))]
+        some = [_all_asked(rows[number], head_width(model)) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
         proof = Proof(exact, some)
         fast = Fast(model)
@@ -183,7 +183,7 @@ def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[
         yield [number for each in waiting for number in each], lay_out(rows, waiting, shared)
 
 
-def _all_asked(row: Row) -> Row:
-    """The end of ``row``, every token of it asked."""
+def _all_asked(row: Row, answers: int) -> Row:
+    """The end of ``row``, at every token of it one of so many ``answers`` asked."""
     tokens = row.tokens[-_CHECKED_TOKENS // _CHECKED_ROWS :]
-    return Row(row.example, tokens[:-1], tokens[1:])
+    return Row(row.example, tokens[:-1], tokens[1:] % answers)
