@@ -16,6 +16,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
+
 from weitiao.api.begun_in import begun_in
 from weitiao.api.listener import Listener
 from weitiao.api.probe import probe, take
@@ -209,10 +211,11 @@ def _check_disk(run: Run, session: Session) -> None:
 def _disk_needed(session: Session) -> int:
     """Checkpoints that may exist at once (float32 weights, and twice that for the optimizer), and the result."""
     trained = sum(weight.numel() for weight in session.masters.weights.values()) * 4
+    each = 5 if session.settings.method == "adalora" else 3  # weights, moments, and what AdaLoRA weighs
     copies = session.settings.save_total_limit + 2  # the best one, and one that is being written
     whole = parameter_count(session.model) * machine.dtype_of(session.settings.precision).itemsize
-    result = trained if session.settings.method == "lora" else whole
-    return trained * 3 * copies + result + (100 << 20)
+    result = 2 * trained if isinstance(session.model, PeftModel) else whole
+    return trained * each * copies + result + (100 << 20)
 
 
 def _bytes_in(folder: Path) -> int:

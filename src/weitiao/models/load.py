@@ -7,6 +7,7 @@ Nothing is fetched from a hub, no code of a model's folder runs, and no random s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from math import prod
@@ -42,6 +43,7 @@ from weitiao.models.anatomy import embeddings
 from weitiao.models.chatter import silenced
 from weitiao.models.files import (
     ADAPTER_WEIGHTS,
+    TOKEN_KINDS,
     check_adapter,
     check_folder,
     inspect_safetensors,
@@ -243,7 +245,8 @@ def _load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool, wanted
     try:
         if wanted.seed is not None:
             return _with_new_head(model, adapter, trainable)
-        wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device="cpu")
+        learns = trainable and config["peft_type"] not in TOKEN_KINDS  # those learn without the network that made them
+        wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=learns, torch_device="cpu")
         expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
     except ModelError:
         raise
@@ -273,7 +276,8 @@ def _with_new_head(model: PreTrainedModel, adapter: Path, trainable: bool) -> Pe
 
 def _check_modules(model: PreTrainedModel, adapter: Path, names: set[str]) -> None:
     modules = {name for name, _ in model.named_modules()}
-    meant = {name.removeprefix("base_model.model.").split(".lora_")[0] for name in names if ".lora_" in name}
+    inside = [re.split(r"\.(?:lora|ia3)_", name.removeprefix("base_model.model.")) for name in names]
+    meant = {parts[0] for parts in inside if len(parts) > 1}
     lost = sorted(meant - modules)
     if lost:
         raise _misfit(adapter, model, t("no module {names} in it", names=_few(lost)))

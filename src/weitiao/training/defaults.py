@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weitiao.example import Kind
-from weitiao.settings import Settings
+from weitiao.settings import LORA_KINDS, TOKEN_KINDS, Settings
 from weitiao.words import t
 
 _CONTEXT_USED = 2048  # tokens; longer rows are rare in tuning data and cost memory by their square
@@ -80,9 +80,13 @@ def derive(settings: Settings, facts: Facts) -> Derived:
 
     fill("cutoff_len", lambda: (context_limit(settings, facts.context), t("as much of the model's context as pays")))
     fill("precision", lambda: _precision(facts))
-    if settings.method == "lora" and not facts.continues_adapter:
+    if settings.method in LORA_KINDS and not facts.continues_adapter:
         rank = fill("lora_rank", lambda: (min(16, facts.width), t("enough for one task on a small model")))
-        fill("lora_alpha", lambda: (2.0 * rank, t("twice the rank")))
+        fill("lora_alpha", lambda: _alpha(settings, rank))
+    if settings.method in TOKEN_KINDS and not facts.continues_adapter:
+        fill("virtual_tokens", lambda: (16, t("more take more of the context, and learn more slowly")))
+    if settings.method == "loraplus":
+        fill("lora_plus_ratio", lambda: (16.0, t("as its authors recommend")))
     fill("learning_rate", lambda: _learning_rate(settings, facts))
     batch = fill("batch_size", lambda: _batch_size(facts))
     epochs = fill("epochs", lambda: _epochs(facts))
@@ -113,9 +117,15 @@ def _precision(facts: Facts) -> tuple[str, str]:
     return "fp32", t("the processor has no bfloat16 arithmetic")
 
 
+def _alpha(settings: Settings, rank: int) -> tuple[float, str]:
+    if settings.method == "rslora":  # divided by the root of the rank
+        return 8.0, t("at rank 16 as much as with LoRA, and the same for every rank")
+    return 2.0 * rank, t("twice the rank")
+
+
 def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
     billions = facts.parameters / 1e9
-    if settings.method == "lora":
+    if settings.method in LORA_KINDS:
         rate = min(max(_LORA_RATE_AT_7B * math.sqrt(7 / billions), _LORA_RATES[0]), _LORA_RATES[1])
         return float(f"{rate:.1e}"), t(
             "LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters)
