@@ -8,7 +8,7 @@ inside a user's text stay plain text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,17 @@ class Encoding:
         return int(self.learned.sum())
 
 
+@dataclass(frozen=True, slots=True)
+class TextEncoding:
+    """A plain text as tokens, and where each comes from."""
+
+    tokens: NDArray[np.int32]  # [T]
+    places: NDArray[np.int32]  # [T, 2] code points: first, and the one behind the last
+    before: int  # control tokens with which the tokenizer begins a text; they come from nowhere in it
+    behind: int  # those with which it ends one
+    control_tokens: int = 0  # written out in the text, and read as plain text
+
+
 @dataclass(frozen=True)
 class Codec:
     """One model's text ↔ tokens. ``end_id`` ends a reply in the template; generation stops at any of ``stop_ids``."""
@@ -78,12 +89,11 @@ class Codec:
 
     def encode_documents(self, texts: Sequence[str]) -> list[Encoding]:
         """Plain texts as the tokenizer begins them, closed with the end token; all but the first token are learned."""
-        counts = [self.control.count(text) for text in texts]
-        plain = [text for text, count in zip(texts, counts, strict=True) if not count]
-        blind = [text for text, count in zip(texts, counts, strict=True) if count]
-        seen = iter(self.tokenizer.encode_batch_fast(plain))
-        unseen = iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
-        return [self._document(next(unseen if count else seen), count) for count in counts]
+        return [self._document(raw, count) for raw, count in self._raw_texts(texts, self.tokenizer.encode_batch_fast)]
+
+    def encode_with_places(self, texts: Sequence[str]) -> list[TextEncoding]:
+        """Plain texts as the tokenizer begins and ends them, with the place of each token."""
+        return [_text_encoding(raw, count) for raw, count in self._raw_texts(texts, self.tokenizer.encode_batch)]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens``, without control tokens."""
@@ -154,6 +164,16 @@ class Codec:
 
     def _ids(self, rendered: Rendered, raw: RawEncoding) -> list[int]:
         return self.control.ids_of(raw) if rendered.aliased else raw.ids
+
+    def _raw_texts(
+        self, texts: Sequence[str], encode_batch: Callable[[list[str]], list[RawEncoding]]
+    ) -> Iterator[tuple[RawEncoding, int]]:
+        """Each text encoded, and how many control tokens are written out in it."""
+        counts = [self.control.count(text) for text in texts]
+        seen = iter(encode_batch([text for text, count in zip(texts, counts, strict=True) if not count]))
+        blind = [text for text, count in zip(texts, counts, strict=True) if count]
+        unseen = iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
+        return ((next(unseen if count else seen), count) for count in counts)
 
     def _document(self, raw: RawEncoding, control_tokens: int) -> Encoding:
         ids = np.array(raw.ids, dtype=np.int32)
@@ -251,6 +271,13 @@ class _Whole:
     raw: RawEncoding
     ids: list[int]
     endings: list[tuple[int, Ending]]  # of the prompt of each learned reply: the number of its first token, and it
+
+
+def _text_encoding(raw: RawEncoding, control_tokens: int) -> TextEncoding:
+    tokens, places = np.array(raw.ids, dtype=np.int32), np.array(raw.offsets, dtype=np.int32).reshape(-1, 2)
+    own = np.flatnonzero(np.array(raw.special_tokens_mask, dtype=np.int32) == 0)
+    before, behind = (int(own[0]), len(tokens) - 1 - int(own[-1])) if len(own) else (len(tokens), 0)
+    return TextEncoding(tokens, places, before, behind, control_tokens)
 
 
 def _last_line(text: str) -> str:

@@ -27,11 +27,15 @@ _Encode = Callable[[tuple[Message, ...]], Encoding]
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An example as a row. ``shortened`` says for people what was left out to fit the context; empty if nothing was."""
+    """An example as a row. ``shortened`` says for people what was left out to fit the context; empty if nothing was.
+
+    ``notes`` are codes of what else of the label was not learned as it is, one each time.
+    """
 
     row: Row
     encoding: Encoding
     shortened: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def encode(

@@ -21,10 +21,10 @@ TEMPLATES = ("plain", "chatml")
 """The built-in chat templates, for models that bring none."""
 
 METRICS = (
-    "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1",
+    "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1", "span_precision", "span_recall",
     "loss", "perplexity", "bits_per_byte", "exact_match", "chrf", "bleu", "rouge_l",
 )  # fmt: skip
-LABEL_METRICS = ("f1/", "precision/", "recall/")
+LABEL_METRICS = ("f1/", "precision/", "recall/", "span_f1/", "span_precision/", "span_recall/")
 """What may stand before a label's name, as in ``f1/spam``."""
 
 
