@@ -10,13 +10,14 @@ from tiny import tiny_tokenizer
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Dropped
 from weitiao.example import Example, Message, Span, Spans, Task, make_example
-from weitiao.objectives.bio import labels_of
 from weitiao.objectives.mark import (
     OVERLAPPING,
     UNEVEN,
     Pieces,
     encode,
+    gold_labels,
     gold_spans,
+    joined,
     marks,
     pieces_of,
     readings,
@@ -47,7 +48,7 @@ def test_what_is_learned_is_read_back_to_the_code_point(codec: Codec, both_ways:
     assert not isinstance(learned, Dropped)
     assert learned.notes == ()
     logs = _sure(learned.row.targets[learned.row.targets != IGNORE])
-    found = marks(reading, [logs], TASK)
+    found = marks(reading.pieces, joined(reading, [logs]), TASK)
     assert [one.span for one in found] == list(SPANS)
     assert all(one.confidence is not None and one.confidence > 0.9 for one in found)
 
@@ -113,10 +114,9 @@ def test_a_long_text_is_read_whole_in_windows(codec: Codec, both_ways: bool) -> 
     assert all(len(row.tokens) <= 12 for row in reading.rows)
     asked = np.concatenate(reading.asked)
     assert sorted(asked.tolist()) == list(range(len(reading.pieces.tokens)))
-    runs, _ = runs_in(reading.pieces, gold_spans(example), TASK.categories)
-    labels = labels_of(runs, len(reading.pieces.tokens))
+    labels = gold_labels(reading.pieces, example, TASK)
     logs = [_sure(labels[asked]) for asked in reading.asked]
-    assert [one.span for one in marks(reading, logs, TASK)] == spans
+    assert [one.span for one in marks(reading.pieces, joined(reading, logs), TASK)] == spans
 
 
 def test_windows_share_a_quarter_and_reach_the_end() -> None:

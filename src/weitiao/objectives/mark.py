@@ -19,7 +19,7 @@ from weitiao.codec.codec import TextEncoding
 from weitiao.data.ledger import Dropped
 from weitiao.data.spans import outermost
 from weitiao.example import Example, Span, Spans, Task
-from weitiao.objectives.bio import Run, labels_of, read
+from weitiao.objectives.bio import Floats, Run, labels_of, read
 from weitiao.objectives.causal import Encoded
 from weitiao.objectives.row import IGNORE, Row
 from weitiao.words import t
@@ -74,19 +74,29 @@ def readings(examples: Sequence[Example], codec: Codec, cutoff_len: int, both_wa
     ]
 
 
-def marks(reading: Reading, logs: Sequence[NDArray[np.floating]], task: Task) -> tuple[Marked, ...]:
-    """The spans of a text, by ``logs`` [asked, labels] of each row of its ``reading``: log-probabilities."""
-    pieces = reading.pieces
-    every = np.empty((len(pieces.tokens), 1 + 2 * len(task.categories)))
+def joined(reading: Reading, logs: Sequence[NDArray[np.floating]]) -> Floats:
+    """``logs`` [asked, labels] of each row of the reading as those of all its pieces, [pieces, labels]."""
+    every = np.empty((len(reading.pieces.tokens), logs[0].shape[1]))
     for asked, found in zip(reading.asked, logs, strict=True):
         every[asked] = found
+    return every
+
+
+def marks(pieces: Pieces, logs: Floats, task: Task) -> tuple[Marked, ...]:
+    """The spans of a text, by the log-probabilities ``logs`` [pieces, labels]."""
     return tuple(
         Marked(
             Span(int(pieces.starts[run.first]), int(pieces.ends[run.behind - 1]), task.categories[run.kind]),
             run.confidence,
         )
-        for run in read(every)
+        for run in read(logs)
     )
+
+
+def gold_labels(pieces: Pieces, example: Example, task: Task) -> NDArray[np.int32]:
+    """The right label of each piece."""
+    runs, _ = runs_in(pieces, gold_spans(example), task.categories)
+    return labels_of(runs, len(pieces.tokens))
 
 
 def gold_spans(example: Example) -> tuple[Span, ...]:
