@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from weitiao.api.preparation import Item, Prepared
-from weitiao.models.anatomy import parameter_count
+from weitiao.models.anatomy import head_width, parameter_count
 from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.training.batches import steps_of_epoch
@@ -45,7 +45,7 @@ def workload(
         parameters=parameter_count(engine.model),
         trained=sum(weight.numel() for weight in masters.weights.values()),
         width=int(config.get("hidden_size") or config.get("n_embd") or 1),
-        vocabulary=int(config.get("vocab_size") or 1),
+        vocabulary=head_width(engine.model),
         bytes_per_weight=2 if settings.precision == "bf16" else 4,
         present_bytes=machine.memory_now_bytes(),
         kept_bytes=engine.kept_bytes,

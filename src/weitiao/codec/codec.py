@@ -56,6 +56,15 @@ class TextEncoding:
     control_tokens: int = 0  # written out in the text, and read as plain text
 
 
+@dataclass(frozen=True, slots=True)
+class PlainText:
+    """A plain text as tokens."""
+
+    tokens: NDArray[np.int32]  # [T]
+    whole_length: int  # of it before it was cut
+    control_tokens: int = 0  # written out in the text, and read as plain text
+
+
 @dataclass(frozen=True)
 class Codec:
     """One model's text ↔ tokens. ``end_id`` ends a reply in the template; generation stops at any of ``stop_ids``."""
@@ -65,6 +74,7 @@ class Codec:
     template_name: str  # "model", a built-in's name, or the file it came from
     vocabulary: int
     bos_id: int | None
+    pad_id: int | None  # what transformers pads with
     end_id: int | None
     stop_ids: frozenset[int]
     control: ControlTokens = field(repr=False)
@@ -94,6 +104,14 @@ class Codec:
     def encode_with_places(self, texts: Sequence[str]) -> list[TextEncoding]:
         """Plain texts as the tokenizer begins and ends them, with the place of each token."""
         return [_text_encoding(raw, count) for raw, count in self._raw_texts(texts, self.tokenizer.encode_batch)]
+
+    def encode_texts(self, texts: Sequence[str], limit: int) -> list[PlainText]:
+        """Plain texts as the tokenizer begins and ends them, and as transformers reads them without further ado.
+
+        What is longer than ``limit`` tokens loses the end of its text, never the tokens that close it.
+        """
+        raws = self._raw_texts(texts, self.tokenizer.encode_batch)
+        return [self._plain_text(raw, limit, count) for raw, count in raws]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens``, without control tokens."""
@@ -182,6 +200,16 @@ class Codec:
         learned = np.ones(len(ids), dtype=np.bool_)
         learned[:1] = False
         return Encoding(ids, learned, complete=True, control_tokens=control_tokens)
+
+    def _plain_text(self, raw: RawEncoding, limit: int, control_tokens: int) -> PlainText:
+        ids, closing = raw.ids, 0
+        while closing < len(ids) and raw.special_tokens_mask[-1 - closing]:
+            closing += 1
+        if len(ids) > limit:
+            ids = [*ids[: max(limit - closing, 0)], *ids[len(ids) - closing :]][:limit]
+        while len(ids) > 1 and ids[-1] == self.pad_id:  # transformers reads at the last token that is no padding
+            ids = ids[:-1]
+        return PlainText(np.array(ids, dtype=np.int32), len(raw.ids), control_tokens)
 
     def _tokenized(self, rendered: Sequence[Rendered]) -> list[_Whole]:
         wholes = []
@@ -312,6 +340,7 @@ def open_codec(folder: Path, template: str | None = None) -> Codec:
         template_name=name,
         vocabulary=files.tokenizer.get_vocab_size(with_added_tokens=True),
         bos_id=files.bos_id,
+        pad_id=files.pad_id,
         end_id=end_id,
         stop_ids=frozenset(stop_ids),
         control=control,

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from weitiao.models.anatomy import Model, embeddings, head
+from weitiao.models.anatomy import Model, head, head_width
 from weitiao.models.fast.layout import Layout, lay_out
 from weitiao.models.fast.native import kernels
 from weitiao.models.fast.pattern import UnlikeError, skeleton
@@ -113,7 +113,7 @@ class Fast:
             targets = torch.from_numpy(layout.targets)
             logs = [
                 log_probabilities(nn.functional.linear(hidden[part], weight), targets[part], candidates)
-                for part in head_parts(len(targets), embeddings(self.model).num_embeddings)
+                for part in head_parts(len(targets), head_width(self.model))
             ]
             counts = [rows[number].asked for number in numbers]
             for number, found in zip(numbers, torch.cat(logs).split(counts), strict=True):
@@ -140,7 +140,7 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
         return exact, ""
     try:
         check_fits(model)
-        some = [_all_asked(rows[number]) for number in range(min(len(rows), _CHECKED_ROWS))]
+        some = [_all_asked(rows[number], head_width(model)) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
         before = _calculated(model, exact, some)
         fast = Fast(model)
@@ -182,10 +182,10 @@ def _calculated(model: Model, engine: Exact | Fast, some: Sequence[Row]) -> tupl
     return total, found
 
 
-def _all_asked(row: Row) -> Row:
-    """The end of ``row``, every token of it asked."""
+def _all_asked(row: Row, answers: int) -> Row:
+    """The end of ``row``, at every token of it one of so many ``answers`` asked."""
     tokens = row.tokens[-_CHECKED_TOKENS // _CHECKED_ROWS :]
-    return Row(row.example, tokens[:-1], tokens[1:])
+    return Row(row.example, tokens[:-1], tokens[1:] % answers)
 
 
 def _difference(
