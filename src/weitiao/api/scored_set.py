@@ -19,7 +19,7 @@ from weitiao.data.dataset import Dataset, Hints
 from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome, Problem
 from weitiao.data.partition import Sources, assigned, partition
 from weitiao.errors import DataError
-from weitiao.example import Category, Example, Kind, Reply, Task, content_key
+from weitiao.example import Category, Example, Kind, Reply, Spans, Task, content_key
 from weitiao.lineage import Lineage
 from weitiao.models.use import needs_words
 from weitiao.objectives.form import Form, rows_of
@@ -176,14 +176,12 @@ def _has_answer(row: Example | Dropped, task: Task, ledger: Ledger) -> bool:
         return False
     if task.kind == "continue" or (task.kind == "reply" and isinstance(row.label, Reply)):
         return True
-    if isinstance(row.label, Category):
-        if row.label.name not in task.categories:
+    if isinstance(row.label, Category | Spans):
+        named = [row.label.name] if isinstance(row.label, Category) else [span.name for span in row.label.spans]
+        unknown = next((name for name in named if name not in task.categories), None)
+        if unknown is not None:
             raise DataError(
-                t(
-                    "{source} is labelled “{label}”, which the model cannot answer",
-                    source=row.source,
-                    label=row.label.name,
-                ),
+                t("{source} is labelled “{label}”, which the model cannot answer", source=row.source, label=unknown),
                 t(
                     "it answers: {names}; rename the label, or name the right --label-column",
                     names=_few(task.categories),

@@ -37,10 +37,8 @@ def matched(answer: str, text: str, types: Sequence[str]) -> list[Span | Unmatch
     """
     found: list[Span | Unmatched] = []
     taken: list[Span] = []
-    for line in answer.splitlines():
-        line = line.strip()
-        if not line or line == NOTHING:
-            continue
+    for start, end in lines_of(answer):
+        line = answer[start:end].strip()
         name = next((name for name in sorted(types, key=len, reverse=True) if _names(line, name)), "")
         written = line[len(name) + 1 :].strip() if name else line
         place = _place(written, text, taken) if name else None
@@ -50,6 +48,16 @@ def matched(answer: str, text: str, types: Sequence[str]) -> list[Span | Unmatch
         taken.append(Span(*place, name))
         found.append(taken[-1])
     return found
+
+
+def lines_of(answer: str) -> list[tuple[int, int]]:
+    """Where in ``answer`` each line stands that says something, without its end."""
+    places, start = [], 0
+    for line in answer.splitlines(keepends=True):
+        if line.strip() not in ("", NOTHING):
+            places.append((start, start + len(line.rstrip())))
+        start += len(line)
+    return places
 
 
 def _names(line: str, name: str) -> bool:

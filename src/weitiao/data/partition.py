@@ -204,6 +204,10 @@ def _task(kind: Kind, keys: Keys, tally: npt.NDArray[np.int64], question: str | 
             t("{path} has one category only: {names}", path=main.path, names=", ".join(categories) or '""'),
             _column_hint(main),
         )
+    if not categories:
+        raise DataError(
+            t("{path} marks nothing in any text", path=main.path), t("name the column of the marks: --label-column")
+        )
     return Task(kind, question or _default_question(kind, categories, keys.han_share), categories)
 
 

@@ -6,12 +6,13 @@ Separate because an answer is a text everywhere else; here it is one that says w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from weitiao.codec.listed import Unmatched
-from weitiao.example import Span
+from weitiao.example import Kind, Span
 from weitiao.objectives.mark import Marked
+from weitiao.words import t
 
 NOWHERE = -1  # where a span stands that a model wrote and the text does not hold
 _DIGITS = 4
@@ -44,6 +45,29 @@ def parsed(answer: str) -> list[dict[str, Any]]:
 def placed(answer: str) -> list[Span]:
     """The spans of an answer, without their confidence; what is not in the text stands nowhere."""
     return [Span(one.get("start", NOWHERE), one.get("end", NOWHERE), one["label"]) for one in parsed(answer)]
+
+
+def in_words(answer: str) -> str:
+    """An answer for a person: a line for each span; what is not in the text says so."""
+    spans = parsed(answer)
+    lost = t("not in the text")
+    return "\n".join(f"{one['label']}: {one['text']}" + ("" if "start" in one else f" ({lost})") for one in spans)
+
+
+def shown_answers(text: str, kind: Kind, answers: Mapping[str, str]) -> dict[str, Any]:
+    """The answers to one item as a report shows them; of marks also the text in parts, each with its label or ""."""
+    if kind != "mark":
+        return dict(answers)
+    parts = {name: _parts(text, parsed(answer)) for name, answer in answers.items()}
+    return {**{name: in_words(answer) for name, answer in answers.items()}, "marks": parts}
+
+
+def _parts(text: str, spans: Sequence[dict[str, Any]]) -> list[list[str]]:
+    parts, end = [], 0
+    for one in sorted((one for one in spans if "start" in one), key=lambda one: one["start"]):
+        parts += [[text[end : one["start"]], ""], [text[one["start"] : one["end"]], one["label"]]]
+        end = one["end"]
+    return [part for part in [*parts, [text[end:], ""]] if part[0]]
 
 
 def _span_json(mark: Marked | Unmatched, text: str) -> dict[str, Any]:

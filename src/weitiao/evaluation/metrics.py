@@ -114,7 +114,7 @@ def _groups(
     if not len(answers):
         return ()
     if answers.kind == "mark":
-        return span_metrics(answers, categories), loss_metrics(answers, use)
+        return span_metrics(answers, categories, written), loss_metrics(answers, use)
     if answers.kind != "classify":
         return loss_metrics(answers, use), generation_metrics(answers, written)
     gold, predicted = category_indices(answers, categories)
@@ -125,9 +125,11 @@ def _groups(
 
 
 def _span_details(answers: Answers, types: Sequence[str]) -> dict[str, Any]:
+    items, answers = len(answers), select(answers, np.asarray(answers.generated, dtype=np.bool_))
     table = span_table(answers, types)
     return {
-        "items": len(answers),
+        "items": items,
+        "marked": len(answers),
         "categories": list(types),
         "per_class": table,
         "spans": sum(row["support"] for row in table),

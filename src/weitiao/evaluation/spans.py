@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from weitiao.evaluation.answers import Answers
+from weitiao.evaluation.answers import Answers, Indices, Mask, select
 from weitiao.evaluation.marked import NOWHERE, placed
 from weitiao.evaluation.metric_group import Metric, MetricGroup, group_scores
 from weitiao.evaluation.statistics import Floats
@@ -26,25 +26,27 @@ SPAN_METRICS = ("span_f1", "span_precision", "span_recall")
 _PARTS = 3  # found, right and given spans
 
 
-def span_metrics(answers: Answers, types: Sequence[str]) -> MetricGroup:
+def span_metrics(answers: Answers, types: Sequence[str], written: Mask) -> MetricGroup:
     """``span_f1``, ``span_precision`` and ``span_recall``, and the same of each type, such as ``span_f1/person``.
 
-    A type that no text of the test holds has no recall and no F1, and one that was never given no precision. ``count``
-    is the number of texts that hold such a span.
+    Over the items that are ``written``. A type that no text of the test holds has no recall and no F1, and one that was
+    never given no precision. ``count`` is the number of texts that hold such a span.
     """
-    pairs = _pairs(answers)
+    items = np.flatnonzero(written)
+    pairs = _pairs(select(answers, items))
     columns, names = [_counts(pairs, exact)], [""]
     for name in types:
         columns.append(_counts([tuple(_of_type(side, name) for side in pair) for pair in pairs], exact))
         names.append(f"/{name}")
-    return _group(np.concatenate(columns, axis=1), names)
+    return _group(np.concatenate(columns, axis=1), names, items)
 
 
 def weaker(answers: Answers, seed: int) -> dict[str, Any]:
     """F1 by weaker measures, as scores: ``borders`` whatever the type, ``overlap`` of the same type."""
     found = {}
     for name, hits in (("borders", same_borders), ("overlap", overlapping)):
-        scores = group_scores(_group(_counts(_pairs(answers), hits), [""]), seed)
+        counts = _counts(_pairs(answers), hits)
+        scores = group_scores(_group(counts, [""], np.arange(len(counts))), seed)
         found[name] = scores["span_f1"].json() if "span_f1" in scores else None
     return found
 
@@ -117,7 +119,7 @@ class _Shares:
         return every.reshape(len(weights), -1)[:, self.chosen]
 
 
-def _group(counts: Floats, names: Sequence[str]) -> MetricGroup:
+def _group(counts: Floats, names: Sequence[str], texts: Indices) -> MetricGroup:
     metrics, chosen = [], []
     for number, name in enumerate(names):
         _, right, given = (counts[:, _PARTS * number + part] for part in range(_PARTS))
@@ -126,7 +128,7 @@ def _group(counts: Floats, names: Sequence[str]) -> MetricGroup:
             if items.any() and (right.any() or metric == "span_precision"):
                 metrics.append(Metric(f"{metric}{name}", int(items.sum())))
                 chosen.append(len(SPAN_METRICS) * number + position)
-    return MetricGroup(tuple(metrics), np.arange(len(counts)), _Shares(counts, chosen).values)
+    return MetricGroup(tuple(metrics), texts, _Shares(counts, chosen).values)
 
 
 def _counts(pairs: Sequence[Sequence[Sequence[Span]]], hits: Hits) -> Floats:

@@ -18,7 +18,8 @@ from transformers.pytorch_utils import Conv1D
 from weitiao.errors import SettingsError
 from weitiao.models.anatomy import blocks, embeddings, linear_names
 from weitiao.models.chatter import silenced
-from weitiao.models.heads import head_modules
+from weitiao.models.heads import head_modules, use_of
+from weitiao.models.use import TASK_TYPES
 from weitiao.words import t
 
 ADAPTER = "default"  # PEFT's name of a model's only adapter
@@ -53,7 +54,7 @@ class Lora:
             )
         own_head = sorted({name.rpartition(".")[2] for name in head_modules(model)})
         config = LoraConfig(
-            task_type=TaskType.SEQ_CLS if own_head else TaskType.CAUSAL_LM,
+            task_type=TaskType(TASK_TYPES[use_of(model).head]),
             modules_to_save=own_head or None,
             r=rank,
             lora_alpha=cast(int, 2 * rank if self.alpha is None else _whole(self.alpha)),

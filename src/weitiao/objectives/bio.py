@@ -32,6 +32,12 @@ def label_names(types: Sequence[str]) -> list[str]:
     return ["O", *(f"{position}-{name}" for name in types for position in "BI")]
 
 
+def types_of(labels: Sequence[str]) -> tuple[str, ...] | None:
+    """The types of labels that are named and ordered as :func:`label_names` does; None for others."""
+    types = tuple(label[2:] for label in labels if label.startswith("B-"))
+    return types if types and list(labels) == label_names(types) else None
+
+
 def labels_of(runs: Sequence[Run], pieces: int) -> NDArray[np.int32]:
     """The label of each of so many pieces; the runs do not overlap."""
     labels = np.zeros(pieces, dtype=np.int32)
