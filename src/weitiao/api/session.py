@@ -108,7 +108,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     threads = settings.threads or machine.cores()
     torch.set_num_threads(threads)
     facts = _facts(source, context, opened.task, rows, threads, _goes_on(settings, source))
-    derived = derive(settings.model_copy(update={"head": chosen.head}), facts)
+    derived = derive(settings.model_copy(update={"head": chosen.setting}), facts)
     settings = derived.settings
     if chosen.reason:
         derived.reasons["head"] = chosen.reason

@@ -23,7 +23,8 @@ from transformers.pytorch_utils import Conv1D
 from weitiao.errors import SettingsError
 from weitiao.models.anatomy import ADAPTER, START, blocks, embeddings, linear_names
 from weitiao.models.chatter import silenced
-from weitiao.models.heads import head_modules
+from weitiao.models.heads import head_modules, use_of
+from weitiao.models.use import TASK_TYPES
 from weitiao.words import t
 
 DEFAULT_RANK = 16
@@ -59,7 +60,7 @@ class Lora:
         check_rank(rank, model)
         own_head = sorted({name.rpartition(".")[2] for name in head_modules(model)})
         config = LoraConfig(
-            task_type=TaskType.SEQ_CLS if own_head else TaskType.CAUSAL_LM,
+            task_type=TaskType(TASK_TYPES[use_of(model).head]),
             modules_to_save=own_head or None,
             r=rank,
             lora_alpha=cast(int, whole(self.alpha or (_ALPHA_OF_RSLORA if self.variant == "rslora" else 2 * rank))),
