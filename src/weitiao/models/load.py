@@ -21,6 +21,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from weitiao.errors import MachineError, ModelError
 from weitiao.models.anatomy import embeddings
 from weitiao.models.chatter import silenced
+from weitiao.models.dropout import without_dropout
 from weitiao.models.files import (
     ADAPTER_WEIGHTS,
     check_adapter,
@@ -114,6 +115,7 @@ def _configuration(folder: Path) -> Any:
             t("{folder} is a {kind}, which does not write text", folder=folder, kind=config.model_type),
             t("use a causal language model"),
         )
+    without_dropout(config)
     return config
 
 
