@@ -63,7 +63,9 @@ class Proof:
     def __init__(self, exact: Provable, rows: Sequence[Row]) -> None:
         self._exact, self._rows = exact, rows
         narrow = next(exact.model.parameters()).dtype != torch.float32
-        learns = any(weight.requires_grad for weight in exact.model.parameters())  # reading alone is not worth the memory
+        learns = any(
+            weight.requires_grad for weight in exact.model.parameters()
+        )  # reading alone is not worth the memory
         self._widened = narrow and learns and parameter_count(exact.model) <= _WIDENED
         self._bound = _ROUNDED if self._widened else _BOTH_ROUNDED if narrow else _EXACT
         if self._widened:
