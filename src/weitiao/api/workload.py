@@ -46,17 +46,18 @@ def workload(
     shares = may_share(engine.model)
     dev, test = (_scored_tokens(items[: settings.eval_max_samples], shares) for items in (prepared.dev, prepared.test))
     evaluations = -(-pace.rate.steps // (settings.eval_steps or 1))
+    trained = sum(weight.numel() for weight in masters.weights.values())
     trials = len(TRIED_RATES) if settings.probe_learning_rate else 0
     tried_on = _scored_tokens(prepared.dev[: settings.eval_max_samples][:TRIED_ITEMS], shares)
     steps_ahead = pace.rate.steps + trials * tried_steps(pace)
     return Load(
         engine=engine.name,
         parameters=parameter_count(engine.model),
-        trained=sum(weight.numel() for weight in masters.weights.values()),
+        trained=trained,
         width=int(config.get("hidden_size") or config.get("n_embd") or 1),
         vocabulary=int(config.get("vocab_size") or 1),
         bytes_per_weight=2 if settings.precision == "bf16" else 4,
-        present_bytes=machine.memory_now_bytes(),
+        present_bytes=machine.memory_now_bytes() + (4 * trained if trials else 0),  # what learns, to be put back
         kept_bytes=engine.kept_bytes,
         tokens_per_pass=max(tokens for tokens, _ in passes),
         asked_per_pass=max(asked for _, asked in passes),

@@ -116,8 +116,9 @@ def _precision(facts: Facts) -> tuple[str, str]:
 def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
     billions = facts.parameters / 1e9
     if settings.method == "lora":
-        rate = min(max(_LORA_RATE_AT_7B * math.sqrt(7 / billions), _LORA_RATES[0]), _LORA_RATES[1])
-        return float(f"{rate:.1e}"), t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
+        root = _LORA_RATE_AT_7B * math.sqrt(7 / billions)
+        rate = float(f"{min(max(root, _LORA_RATES[0]), _LORA_RATES[1]):.1e}")
+        return rate, t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
     if facts.fresh:
         rate = float(f"{_FRESH_RATE / facts.width:.1e}")
         return rate, t("a fresh model, {width} wide: the wider, the smaller the steps", width=facts.width)
