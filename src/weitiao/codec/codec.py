@@ -39,11 +39,21 @@ class Encoding:
     learned: NDArray[np.bool_]  # [T] whether this token is a target
     complete: bool  # every learned reply ends with the token that ends a reply
     control_tokens: int = 0  # written out in the texts, and read as plain text
+    offsets: NDArray[np.int32] | None = None  # [T, 2] of a document, where asked for: the characters of each token
 
     @property
     def asked(self) -> int:
         """How many tokens are learned."""
         return int(np.count_nonzero(self.learned))
+
+
+@dataclass(frozen=True, slots=True)
+class PlainText:
+    """A plain text as tokens."""
+
+    tokens: NDArray[np.int32]  # [T]
+    whole_length: int  # of it before it was cut
+    control_tokens: int = 0  # written out in the text, and read as plain text
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,8 @@ class Codec:
     template_name: str  # "model", a built-in's name, or the file it came from
     vocabulary: int
     bos_id: int | None
+    mask_id: int | None  # the token that stands for a hidden one
+    pad_id: int | None  # what transformers pads with
     end_id: int | None
     stop_ids: frozenset[int]
     control: ControlTokens = field(repr=False)
@@ -80,14 +92,37 @@ class Codec:
         rest = iter(zip(others, self._tokenize(others), strict=True))
         return [np.array(self._ids(*next(rest)) if row is None else row[0], dtype=np.int32) for row in framed]
 
-    def encode_documents(self, texts: Sequence[str]) -> list[Encoding]:
-        """Plain texts as the tokenizer begins them, closed with the end token; all but the first token are learned."""
+    def encode_documents(self, texts: Sequence[str], offsets: bool = False) -> list[Encoding]:
+        """Plain texts as the tokenizer begins them, closed with the end token; all but the first token are learned.
+
+        With ``offsets`` it is also said where each token stands in its text; what the tokenizer adds stands nowhere.
+        """
         counts = [self.control.count(text) for text in texts]
         plain = [text for text, count in zip(texts, counts, strict=True) if not count]
         blind = [text for text, count in zip(texts, counts, strict=True) if count]
-        seen = iter(self.tokenizer.encode_batch_fast(plain))
+        seen = iter((self.tokenizer.encode_batch if offsets else self.tokenizer.encode_batch_fast)(plain))
         unseen = iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
-        return [self._document(next(unseen if count else seen), count) for count in counts]
+        return [self._document(next(unseen if count else seen), count, offsets) for count in counts]
+
+    def encode_blanks(self, texts: Sequence[Sequence[str]], blank: int) -> list[NDArray[np.int32]]:
+        """Plain texts in pieces, with the control token ``blank`` between each two, as the tokenizer begins and ends
+        them; every other control token in them stays plain text.
+        """
+        name = self.control.names[blank]
+        whole = [self.control.aliased(name.join(map(self.control.covered, pieces)), [])[0] for pieces in texts]
+        raws = self.control.encode(whole, add_special_tokens=True)
+        return [np.array(self.control.ids_of(raw), dtype=np.int32) for raw in raws]
+
+    def encode_texts(self, texts: Sequence[str], limit: int) -> list[PlainText]:
+        """Plain texts as the tokenizer begins and ends them, and as transformers reads them without further ado.
+
+        What is longer than ``limit`` tokens loses the end of its text, never the tokens that close it.
+        """
+        counts = [self.control.count(text) for text in texts]
+        raws = self.tokenizer.encode_batch([text for text, count in zip(texts, counts, strict=True) if not count])
+        blind = [text for text, count in zip(texts, counts, strict=True) if count]
+        seen, unseen = iter(raws), iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
+        return [self._plain_text(next(unseen if count else seen), limit, count) for count in counts]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens``, without control tokens."""
@@ -154,13 +189,25 @@ class Codec:
     def _ids(self, rendered: Rendered, raw: RawEncoding) -> list[int]:
         return self.control.ids_of(raw) if rendered.aliased else raw.ids
 
-    def _document(self, raw: RawEncoding, control_tokens: int) -> Encoding:
+    def _document(self, raw: RawEncoding, control_tokens: int, offsets: bool) -> Encoding:
         ids = np.array(raw.ids, dtype=np.int32)
+        places = np.array(raw.offsets, dtype=np.int32).reshape(-1, 2) if offsets else None
         if self.end_id is not None and ids[-1:].tolist() != [self.end_id]:
             ids = np.append(ids, np.int32(self.end_id))
+            places = None if places is None else np.append(places, np.zeros((1, 2), dtype=np.int32), axis=0)
         learned = np.ones(len(ids), dtype=np.bool_)
         learned[:1] = False
-        return Encoding(ids, learned, complete=True, control_tokens=control_tokens)
+        return Encoding(ids, learned, complete=True, control_tokens=control_tokens, offsets=places)
+
+    def _plain_text(self, raw: RawEncoding, limit: int, control_tokens: int) -> PlainText:
+        ids, closing = raw.ids, 0
+        while closing < len(ids) and raw.special_tokens_mask[-1 - closing]:
+            closing += 1
+        if len(ids) > limit:
+            ids = [*ids[: max(limit - closing, 0)], *ids[len(ids) - closing :]][:limit]
+        while len(ids) > 1 and ids[-1] == self.pad_id:  # transformers reads at the last token that is no padding
+            ids = ids[:-1]
+        return PlainText(np.array(ids, dtype=np.int32), len(raw.ids), control_tokens)
 
     def _tokenized(self, rendered: Sequence[Rendered]) -> list[_Whole]:
         wholes = []
@@ -283,6 +330,8 @@ def open_codec(folder: Path, template: str | None = None) -> Codec:
         template_name=name,
         vocabulary=files.tokenizer.get_vocab_size(with_added_tokens=True),
         bos_id=files.bos_id,
+        mask_id=files.mask_id,
+        pad_id=files.pad_id,
         end_id=end_id,
         stop_ids=frozenset(stop_ids),
         control=control,
