@@ -59,7 +59,7 @@ _GPU_CAPACITY = 16384
 
 @dataclass
 class Session:
-    """All that a run has in memory. ``model`` and ``masters`` change; the rest does not."""
+    """All that a run has in memory. ``model`` and ``masters`` change; of the rest, a probe changes the rate."""
 
     settings: Settings  # nothing is left open
     reasons: dict[str, str]  # why each derived setting is what it is
