@@ -22,8 +22,10 @@ from weitiao.training.prefix import Prefix, may_share, shared_length, without_pr
 
 CAPACITY = 4096  # tokens of one forward pass without gradients
 SHARE_PREFIX = True  # of rows that are read; the off switch
-_KEPT_WIDTHS = 34
-_KEPT_HIDDEN = 5
+# Of each token autograd keeps, in a block like Llama's: both norms' inputs in float32 and what they return, the inputs
+# of four adapters, queries, keys and values; the gate, what it lets through, and the unit's input and output.
+_KEPT_WIDTHS = 12
+_KEPT_HIDDEN = 4
 
 
 class Exact:
@@ -38,15 +40,11 @@ class Exact:
         self._may_share = may_share(model)
 
     def kept_bytes(self, length: int) -> int:
-        """As measured on SmolLM2: so many copies of what the layers read and of the widest that they calculate, and
-        attention's shares in float32 and in the weights' type. Of the layers that gradients pass through.
-        """
-        layers = blocks(self.model)
-        lowest = lowest_learning(self.model)
-        return (len(layers) - lowest) * self.held_bytes(length)
+        """As :class:`weitiao.training.engine.Engine` says."""
+        return (len(blocks(self.model)) - lowest_learning(self.model)) * self.held_bytes(length)
 
     def held_bytes(self, length: int) -> int:
-        """As :class:`weitiao.training.engine.Engine` says."""
+        """As :class:`weitiao.training.engine.Engine` says: of one block, attention's shares too, in two types."""
         weight = embeddings(self.model).weight
         widest = max(max(weight.shape) for weight in blocks(self.model)[0].parameters() if weight.dim() > 1)
         heads = int(plain(self.model).config.to_dict().get("num_attention_heads") or 1)
