@@ -21,6 +21,13 @@ from weitiao.training.prefix import may_share, shared_length
 from weitiao.training.rows import Rows
 
 _STEPS_LOOKED_AT = 32
+
+TRIED_RATES = (0.5, 1.0, 2.0)
+"""What ``probe_learning_rate`` tries, as multiples of the rate given or derived."""
+
+TRIED_ITEMS = 64  # of the dev split, for each rate
+
+_TRIED_STEPS = 8
 _ITEMS_LOOKED_AT = 64
 
 
@@ -57,6 +64,9 @@ def workload(
     longest = max(len(row.tokens) for step in steps for row in step)
     dev, test = (_read(items[: settings.eval_max_samples], reads, engine) for items in (prepared.dev, prepared.test))
     evaluations = -(-pace.rate.steps // (settings.eval_steps or 1))
+    trials = len(TRIED_RATES) if settings.probe_learning_rate else 0
+    tried = _read(prepared.dev[: settings.eval_max_samples][:TRIED_ITEMS], reads, engine)
+    steps_ahead = pace.rate.steps + trials * tried_steps(pace)
     return Load(
         engine=engine.name,
         under=sum(sizes[:lowest]),
@@ -73,8 +83,10 @@ def workload(
             engine.kept_bytes(longest) + engine.held_bytes(longest),
         ),
         read=max(_pass_of(dev, engine), _pass_of(test, engine), key=lambda each: each.tokens),
-        training=_training(passes, engine.price, pace.rate.steps, prepared.train_tokens if keeping.kept else None),
-        scoring=_scoring(dev, test, evaluations, keeping.kept),
+        training=_training(passes, engine.price, steps_ahead, prepared.train_tokens if keeping.kept else None),
+        scoring=_scoring(
+            [*[test] * 2, *[dev] * evaluations, *[tried] * trials], dev.tokens + test.tokens if keeping.kept else None
+        ),
         full_gradient=settings.method != "lora",
         head_learns=any(weight.requires_grad for weight in head(model).parameters()),
     )
@@ -85,6 +97,11 @@ def _held_tokens(step: Sequence[tuple[int, int]]) -> int:
     return max(tokens for tokens, _ in step) + sum(tokens for tokens, asked in step if not asked)
 
 
+def tried_steps(pace: Pace) -> int:
+    """How many steps each rate is tried for; of a run that is shorter, all."""
+    return min(_TRIED_STEPS, pace.rate.steps)
+
+
 def _training(passes: Sequence[Sequence[tuple[int, int]]], price: int, steps: int, once: int | None) -> Work:
     """Of all steps, from the first ones. What is kept goes through the frozen blocks ``once``."""
     tokens = int(steps * sum(tokens + price for step in passes for tokens, _ in step) / len(passes))
@@ -92,10 +109,10 @@ def _training(passes: Sequence[Sequence[tuple[int, int]]], price: int, steps: in
     return Work(tokens, tokens if once is None else min(tokens, once), asked)
 
 
-def _scoring(dev: _Read, test: _Read, evaluations: int, kept: bool) -> Work:
-    """The test items before and after, the dev items at each evaluation."""
-    tokens = 2 * test.tokens + evaluations * dev.tokens
-    return Work(tokens, test.tokens + dev.tokens if kept else tokens, 2 * test.asked + evaluations * dev.asked)
+def _scoring(reads: Sequence[_Read], once: int | None) -> Work:
+    """The test items before and after, the dev items at each evaluation. As in :func:`_training`."""
+    tokens = sum(read.tokens for read in reads)
+    return Work(tokens, tokens if once is None else min(tokens, once), sum(read.asked for read in reads))
 
 
 def _read(items: Sequence[Item], reads: int, engine: Engine) -> _Read:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HEADLINES = {
     "classify": ("accuracy", "macro_f1"),
     "reply": ("loss", "chrf", "rouge_l", "exact_match"),
-    "continue": ("loss", "bits_per_byte"),
+    "continue": ("bits_per_byte", "perplexity", "loss", "blank_accuracy"),
 }
 _MOST_CATEGORIES = 4  # whose F1 is shown in the terminal; the report has all
 

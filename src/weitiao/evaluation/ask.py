@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from weitiao.codec import Codec
 from weitiao.codec.prompt import answer, conversation
 from weitiao.evaluation.answers import Answers
-from weitiao.evaluation.score import category_log_probabilities, probabilities, row_losses
+from weitiao.evaluation.score import category_log_probabilities, probabilities, row_hits, row_losses
 from weitiao.example import Category, Example, Task
 from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
@@ -42,7 +42,7 @@ def ask(
     try:
         if task.kind == "classify":
             return _classified(engine, [example for example, _ in items], task, codec, cutoff_len, on_progress)
-        return _predicted(engine, items, task, codec, generated, max_new_tokens, on_progress)
+        return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
     finally:
         give_back()
 
@@ -94,6 +94,7 @@ def _predicted(
     items: Sequence[tuple[Example, Row]],
     task: Task,
     codec: Codec,
+    cutoff_len: int,
     generated: int,
     max_new_tokens: int,
     on_progress: Progress | None,
@@ -104,9 +105,17 @@ def _predicted(
         if on_progress:
             on_progress(done, len(items) + written)
 
+    hidden = any(row.prefix for _, row in items)  # then what is asked is some of the text, and not all of it
     losses: list[NDArray[np.float64]] = []
+    hits: list[NDArray[np.int64]] = []
     for numbers in scored_together(len(items)):
-        losses.append(row_losses(engine, [items[number][1] for number in numbers]))
+        rows = [items[number][1] for number in numbers]
+        if hidden:
+            loss, hit = row_hits(engine, rows)
+            hits.append(hit)
+        else:
+            loss = row_losses(engine, rows, cutoff_len)
+        losses.append(loss)
         told(numbers.stop)
     examples = [example for example, _ in items[:written]]
     replies = _written(engine.model, examples, task, codec, max_new_tokens, lambda done: told(len(items) + done))
@@ -118,8 +127,9 @@ def _predicted(
         probabilities=None,
         loss_sum=np.concatenate(losses) if losses else np.zeros(0),
         loss_count=np.array([row.asked for _, row in items], dtype=np.int64),
-        byte_count=np.array([len(text.encode()) for text in gold], dtype=np.int64),
+        byte_count=np.array([0 if hidden else len(text.encode()) for text in gold], dtype=np.int64),
         generated=np.arange(len(items)) < written,
+        hit_count=np.concatenate(hits) if hidden else None,
     )
 
 

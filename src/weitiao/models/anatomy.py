@@ -10,6 +10,7 @@ from typing import cast
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D
 
 from weitiao.errors import ModelError
@@ -65,6 +66,12 @@ def final_norm(model: PreTrainedModel | PeftModel) -> nn.Module | None:
     place = children.index(found)
     # Registered after the blocks, but for OPT, which has none before them either.
     return next(filter(_is_norm, (*reversed(children[place:]), *reversed(children[:place]))), None)
+
+
+def sees_both_sides(model: Model) -> bool:
+    """Whether every token of the model sees all others: an encoder, which reads and does not write."""
+    config = plain(model).config
+    return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
 
 
 def linear_names(model: PreTrainedModel | PeftModel) -> list[str]:

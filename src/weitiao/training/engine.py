@@ -56,3 +56,10 @@ class Engine(Protocol):
         bfloat16 logit near 20 is rounded to eighths, which makes ties of close answers.
         """
         ...
+
+    def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """For each row, in any order: its number, and of each target its log-probability and whether it was likeliest.
+
+        [asked, 2], the second 1 or 0.
+        """
+        ...

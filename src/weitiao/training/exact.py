@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,12 +15,15 @@ from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, after, batches_of_step, micro_batches, padded
 from weitiao.training.chance import seed_for
 from weitiao.training.engine import EngineName
-from weitiao.training.loss import asked_hidden, learn, logits_of
+from weitiao.training.loss import asked_hidden, learn, logits_of, widened
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import Prefix, may_share, shared_length, without_prefix
 
 CAPACITY = 4096  # tokens of one forward pass without gradients
+Take = Callable[[Tensor, Tensor], Tensor]
+"""What is wanted of float32 logits [asked, vocabulary] and their targets [asked]."""
+
 SHARE_PREFIX = True  # of rows that are read; the off switch
 # Of each token autograd keeps, in a block like Llama's: both norms' inputs in float32 and what they return, the inputs
 # of four adapters, queries, keys and values; the gate, what it lets through, and the unit's input and output.
@@ -88,29 +91,44 @@ class Exact:
 
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
+        width = () if candidates is None else (len(candidates),)
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates), width)
+
+    def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        return self._read(rows, judged, (2,))
+
+    def _read(
+        self, rows: Sequence[Row], take: Take, width: tuple[int, ...]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         self.model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), widened(self.model):
             shared = shared_length(rows) if SHARE_PREFIX else 0
             prefix = Prefix(self.model, rows[0].tokens[:shared]) if shared else None
             rests = [without_prefix(row, shared) for row in rows]
             for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
                 batch = after(padded([rests[index] for index in group]), shared)
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
-                logs = room_for(len(targets), candidates)
+                logs = room_for(len(targets), width)
                 for part in head_parts(len(targets), embeddings(self.model).num_embeddings):
-                    logits = logits_of(self.model, hidden[part], wide=True)
-                    logs[part] = log_probabilities(logits, targets[part], candidates)
+                    logs[part] = take(logits_of(self.model, hidden[part]), targets[part])
                 counts = [rests[index].asked for index in group]
                 for index, found in zip(group, logs.split(counts), strict=True):
                     yield index, found.numpy()
 
 
-def room_for(asked: int, candidates: Sequence[int] | None) -> Tensor:
-    """Where the log-probabilities of a pass go, part by part: float32 [asked] or [asked, candidates].
+def judged(logits: Tensor, targets: Tensor) -> Tensor:
+    """[asked, 2]: the log-probability of each target, and 1 where no token is likelier."""
+    likeliest = logits.argmax(-1) == targets
+    return torch.stack([log_probabilities(logits, targets, None), likeliest.float()], dim=-1)
+
+
+def room_for(asked: int, width: tuple[int, ...]) -> Tensor:
+    """Where what is taken from the logits of a pass goes, part by part: float32 [asked, *width].
 
     Taken before the logits: a small block between large ones keeps their place from being used again.
     """
-    return torch.empty((asked,) if candidates is None else (asked, len(candidates)))
+    return torch.empty((asked, *width))
 
 
 def log_probabilities(logits: Tensor, targets: Tensor, candidates: Sequence[int] | None) -> Tensor:
