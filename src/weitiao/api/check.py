@@ -23,7 +23,6 @@ from weitiao.api.preparation import (
     encode_rows,
     open_given,
     prove,
-    trainable_task,
     usable_rows,
 )
 from weitiao.api.undivided import read_undivided
@@ -146,7 +145,7 @@ def _encode(
     found.cutoff_len = context_limit(settings, context_of(model_config(source)))
     try:
         codec = open_codec(source.tokenizer_folder, settings.template)
-        head = decide_head(settings, source, trainable_task(opened.task)).head
+        head = decide_head(settings, source, opened.task).head
         form = Form(codec, found.cutoff_len, settings.learn, answered(head, source))
         encode_rows(prepared, opened, form, found.ledger)
     except WeitiaoError:

@@ -160,11 +160,6 @@ def open_named(name: str, hints: Hints) -> Dataset:
         raise missing(path, samples) from None
 
 
-def trainable_task(task: Task) -> Task:
-    """The task."""
-    return task
-
-
 def prepare(opened: Opened, form: Form, ledger: Ledger, writer: RowWriter | None = None) -> Prepared:
     """Encode every row once, in reading order, and enter each in ``ledger``. Raises when the mask proof fails."""
     prepared = Prepared()

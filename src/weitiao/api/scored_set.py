@@ -14,7 +14,7 @@ from itertools import islice
 from weitiao.api.answering import Respondent
 from weitiao.api.begun_in import begun_in, with_paths_in
 from weitiao.api.learned_rows import learned_rows
-from weitiao.api.preparation import MOST_ITEMS, Item, naming_row, open_named, open_sources, trainable_task
+from weitiao.api.preparation import MOST_ITEMS, Item, naming_row, open_named, open_sources
 from weitiao.data.dataset import Dataset, Hints
 from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome, Problem
 from weitiao.data.partition import Sources, assigned, partition
@@ -91,7 +91,7 @@ def task_in(dataset: Dataset, respondent: Respondent) -> Task:
         needs_words(respondent.source)
     if dataset.layout.kind in ("reply", "continue"):
         return Task(dataset.layout.kind)
-    return trainable_task(partition(Sources(dataset), 0.0, 0.0).task)
+    return partition(Sources(dataset), 0.0, 0.0).task
 
 
 def open_for(respondent: Respondent, settings: Settings, needs_reply: bool) -> Dataset:
@@ -129,7 +129,7 @@ def _task_for(respondent: Respondent, settings: Settings, found: Task) -> Task:
     same = respondent.task is not None and respondent.task.kind == found.kind
     if not same and respondent.use.head != "words":
         needs_words(respondent.source)
-    task = respondent.task if respondent.task is not None and same else trainable_task(found)
+    task = respondent.task if respondent.task is not None and same else found
     return replace(task, question=settings.question) if settings.question else task
 
 

@@ -20,7 +20,6 @@ from weitiao.api.preparation import (
     Prepared,
     open_sources,
     prepare,
-    trainable_task,
 )
 from weitiao.api.workload import workload
 from weitiao.codec import Codec, open_codec
@@ -94,7 +93,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     config = model_config(source)
     listen("model", {"name": source.name, "folder": str(source.folder)})
     opened = open_sources(settings)
-    chosen = decide_head(settings, source, trainable_task(opened.task))
+    chosen = decide_head(settings, source, opened.task)
     listen("data", {"read_as": list(opened.read_as)})
     listen("head", {"head": chosen.head, "reason": chosen.reason})
     codec = open_codec(source.tokenizer_folder, settings.template)

@@ -16,7 +16,8 @@ from weitiao.codec import Codec
 from weitiao.codec.listed import Unmatched, lines_of, matched
 from weitiao.codec.prompt import conversation
 from weitiao.example import Example, Message, Task
-from weitiao.models.heads import attends_both_ways
+from weitiao.models.anatomy import plain
+from weitiao.models.use import place_of
 from weitiao.objectives.bio import Floats
 from weitiao.objectives.causal import row_of
 from weitiao.objectives.mark import Marked, Reading, gold_labels, joined, marks, readings
@@ -37,7 +38,8 @@ class Marking:
 
 def by_head(engine: Engine, examples: Sequence[Example], task: Task, codec: Codec, cutoff_len: int) -> list[Marking]:
     """The marks of whole texts by the head of ``engine``'s model."""
-    texts = readings(examples, codec, cutoff_len, attends_both_ways(engine.model))
+    both_ways = place_of(plain(engine.model).config.to_dict()) == "first"
+    texts = readings(examples, codec, cutoff_len, both_ways)
     every = _label_logs(engine, texts, 1 + 2 * len(task.categories))
     return [_marking(*each, task) for each in zip(examples, texts, every, strict=True)]
 

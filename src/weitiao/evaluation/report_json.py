@@ -56,7 +56,7 @@ BLANK: dict[str, Any] = {
 }
 ENTRY = {"source": "", "outcome": "", "reason": "", "detail": ""}
 PROBLEM = {"kind": "", "where": "", "message": ""}
-ITEM = {
+ITEM: dict[str, Any] = {
     "source": "",
     "text": "",
     "gold": "",

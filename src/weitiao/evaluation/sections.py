@@ -219,19 +219,18 @@ def comparisons(report: Mapping[str, Any]) -> list[str]:
 
 def _of_marks(details: Mapping[str, Any]) -> list[str]:
     """F1 where less is asked than the right type and both borders, and what was written but is not in the text."""
-    weaker, shown = details.get("weaker") or {}, {}
-    for name, score in weaker.items():
-        shown[name] = measures.score_text(measures.measure("span_f1"), score)
+    weaker, measure = details.get("weaker") or {}, measures.measure("span_f1")
+    borders, overlap = (measures.score_text(measure, weaker.get(name)) for name in ("borders", "overlap"))
     said = []
-    if shown.get("borders") and shown.get("overlap"):
+    if borders and overlap:
         said.append(
             t(
                 "Where only the borders must be right, F1 is {borders} (95 % interval {in_borders}); "
                 "where the type must be right and a part of the span is enough, {overlap} ({in_overlap}).",
-                borders=shown["borders"].value,
-                in_borders=shown["borders"].interval,
-                overlap=shown["overlap"].value,
-                in_overlap=shown["overlap"].interval,
+                borders=borders.value,
+                in_borders=borders.interval,
+                overlap=overlap.value,
+                in_overlap=overlap.interval,
             )
         )
     if details.get("unmatched"):
