@@ -22,7 +22,7 @@ from weitiao.api.preparation import (
     prepare,
 )
 from weitiao.api.starting_model import start
-from weitiao.api.workload import workload
+from weitiao.api.workload import calculated, workload
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Ledger
 from weitiao.evaluation.score import rows_of_example
@@ -112,6 +112,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     engine, note = engine_for(model, settings.engine, rows)
     listen("engine", {"name": engine.name, "note": note})
     pace = _pace(settings, len(rows))
+    listen("layout", {"calculated": round(calculated(engine, rows, pace), 4)})
     keeping = keep(engine, rows, _wish(settings, pace, prepared, opened.task, codec))
     listen("activations", {"kept": keeping.kept, "bytes": keeping.missing_bytes, "note": keeping.note})
     if settings.keep_activations == "auto":
