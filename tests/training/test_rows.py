@@ -6,7 +6,7 @@ import pytest
 
 from tiny_training import random_rows
 from weitiao.objectives.row import IGNORE, Row
-from weitiao.training.rows import Rows, RowWriter
+from weitiao.training.rows import EpochRows, Rows, RowWriter
 
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -91,3 +91,36 @@ def test_joined_examples_fill_every_row_but_the_last(tmp_path: Path) -> None:
     begins = np.cumsum([0, *(len(row.tokens) + 1 for row in rows)])
     expected = [int(np.searchsorted(begins, 16 * number, side="right")) - 1 for number in range(len(back))]
     assert back.examples.tolist() == expected
+
+
+def test_units_are_kept_where_rows_have_some(tmp_path: Path) -> None:
+    rows = [replace(row, units=np.arange(len(row.tokens), dtype=np.int32)) for row in random_rows(5)]
+    with RowWriter(tmp_path) as writer:
+        for row in rows:
+            writer.add(row)
+    back = Rows(tmp_path)[3].units
+    assert back is not None
+    assert np.array_equal(back, np.arange(len(rows[3].tokens)))
+
+
+def test_plain_rows_cost_nothing_for_what_others_have(tmp_path: Path) -> None:
+    with RowWriter(tmp_path) as writer:
+        writer.add(random_rows(1)[0])
+    assert Rows(tmp_path)[0].units is None
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "tokens.i32",
+        "targets.i32",
+        "lengths.npy",
+        "asked.npy",
+        "examples.npy",
+    }
+
+
+def test_an_epochs_rows_are_a_function_of_epoch_and_number() -> None:
+    def draw(row: Row, epoch: int, number: int) -> Row:
+        return replace(row, tokens=row.tokens + 100 * epoch + number)
+
+    rows = random_rows(3)
+    second = EpochRows(rows, draw, 2)
+    assert len(second) == 3
+    assert np.array_equal(second[1].tokens, rows[1].tokens + 201)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from weitiao.api.answering import Respondent, find_respondent, load_engine
+from weitiao.api.chosen_head import answered
 from weitiao.api.context import fit
 from weitiao.api.growing_file import GrowingFile, growing_file
 from weitiao.api.listener import Listener
@@ -26,10 +27,18 @@ from weitiao.data.dataset import Dataset
 from weitiao.data.ledger import Dropped
 from weitiao.errors import SettingsError
 from weitiao.evaluation.ask import SCORED_TOGETHER, WRITTEN_TOGETHER
-from weitiao.evaluation.score import answer_tokens, category_log_probabilities, probabilities, prompts_within
+from weitiao.evaluation.score import (
+    answer_tokens,
+    category_log_probabilities,
+    head_log_probabilities,
+    probabilities,
+    prompts_within,
+)
 from weitiao.example import Example, Task, make_example
 from weitiao.lineage import digest_json
 from weitiao.models.generate import Sampling, generate
+from weitiao.objectives.causal import Encoded
+from weitiao.objectives.form import Form, rows_of
 from weitiao.settings import Settings
 from weitiao.training.chance import seed_for
 from weitiao.training.engine import Engine
@@ -165,9 +174,9 @@ def _append(
     head = b"" if tally.rows else layout.head()
     tally.rows += len(chunk)
     for row, prediction in zip(chunk, found, strict=True):
-        if isinstance(row, Dropped):
+        if isinstance(row, Dropped) or prediction.prediction is None:
             tally.outcomes["dropped"] += 1
-            tally.reasons[row.reason] += 1
+            tally.reasons[prediction.problem.partition(":")[0]] += 1
         elif prediction.problem:
             tally.outcomes["truncated"] += 1
             tally.reasons["shortened"] += 1
@@ -191,6 +200,8 @@ def _predictions(chunk: Sequence[Example | Dropped], answer: Answer, number: int
 def _answerer(engine: Engine, respondent: Respondent, task: Task, sampling: Sampling) -> Answer:
     if task.kind == "reply":
         return lambda examples, number: _replies(engine, respondent, task, sampling, examples, number)
+    if respondent.use.head == "category":
+        return lambda examples, number: _by_head(engine, respondent, task, examples)
     return lambda examples, number: _categories(engine, respondent, task, examples)
 
 
@@ -209,6 +220,23 @@ def _categories(engine: Engine, respondent: Respondent, task: Task, examples: Se
         )
         for example, row, prompt in zip(examples, shares, prompts, strict=True)
     ]
+
+
+def _by_head(engine: Engine, respondent: Respondent, task: Task, examples: Sequence[Example]) -> list[Prediction]:
+    form = Form(respondent.codec, respondent.cutoff_len, answered=answered("category", respondent.source))
+    results = rows_of(examples, task, form)
+    shares = iter(
+        probabilities(head_log_probabilities(engine, [one.row for one in results if isinstance(one, Encoded)]))
+    )
+    found = []
+    for example, result in zip(examples, results, strict=True):
+        if isinstance(result, Dropped):
+            found.append(Prediction(example.source, example.text, problem=f"{result.reason}: {result.detail}"))
+            continue
+        row = next(shares)
+        named = task.categories[int(row.argmax())]
+        found.append(Prediction(example.source, example.text, named, row.tolist(), result.shortened))
+    return found
 
 
 def _replies(

@@ -12,13 +12,12 @@ from typing import Any
 
 import torch
 
+from weitiao.api.chosen_head import answered, decide_head, use_for
 from weitiao.api.listener import Listener
 from weitiao.api.preparation import (
     Item,
     Opened,
     Prepared,
-    context_of,
-    model_config,
     prepare,
 )
 from weitiao.api.starting_model import start
@@ -36,6 +35,9 @@ from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
 from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource
+from weitiao.models.use import WORDS, Use, context_of, model_config, own_use
+from weitiao.objectives.form import Form
+from weitiao.process import give_back
 from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.training.chance import seed_for
@@ -72,6 +74,7 @@ class Session:
     pace: Pace
     keeping: Keeping
     planned: Estimate
+    new_head: bool  # which answers by chance before it has learned
     dev: list[Item]
     test: list[Item]
 
@@ -90,36 +93,37 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     """Read, encode, load, decide. ``work`` is a folder for the encoded rows."""
     source, opened = start(settings, work, listen)
     config = model_config(source)
+    chosen = decide_head(settings, source, opened.task)
+    listen("head", {"head": chosen.head, "reason": chosen.reason})
     codec = open_codec(source.tokenizer_folder, settings.template)
     cutoff_len = context_limit(settings, context_of(config))
+    form = Form(codec, cutoff_len, settings.learn, answered(chosen.head, source))
     with Ledger(ledger_path) as ledger, RowWriter(work / "rows", cutoff_len, settings.join_documents) as writer:
-        prepared = prepare(opened, codec, cutoff_len, settings.learn, ledger, writer)
+        prepared = prepare(opened, form, ledger, writer)
     rows = Rows(work / "rows")
     listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), **_shape(rows, prepared, cutoff_len)})
     threads = settings.threads or machine.cores()
     torch.set_num_threads(threads)
     facts = _facts(source, config, opened.task, rows, threads)
-    derived = derive(settings, facts)
+    derived = derive(settings.model_copy(update={"head": chosen.head}), facts)
     settings = derived.settings
-    method = method_of(settings)
-    dtype = machine.dtype_of(settings.precision)
-    continues = settings.method == "lora" and source.adapter is not None
-    loaded = load(source, dtype, trainable_adapter=continues)
-    model = prepare_model(loaded, method, seed_for(settings.seed, "adapter"))
-    torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
-    masters = Masters(trained(model), settings.weight_decay)
-    one_precision(model, dtype)
+    if chosen.reason:
+        derived.reasons["head"] = chosen.reason
+    use = use_for(chosen.head, opened.task)
+    loaded, model, masters = _learner(source, settings, use)
     engine, note = engine_for(model, settings.engine, rows)
     listen("engine", {"name": engine.name, "note": note})
     pace = _pace(settings, len(rows))
     listen("layout", {"calculated": round(calculated(engine, rows, pace), 4)})
-    keeping = keep(engine, rows, _wish(settings, pace, prepared, opened.task, codec))
+    reads = rows_of_example(codec, opened.task) if opened.task.kind == "classify" and use == WORDS else 1
+    keeping = keep(engine, rows, _wish(settings, pace, prepared, reads))
     listen("activations", {"kept": keeping.kept, "bytes": keeping.missing_bytes, "note": keeping.note})
     if settings.keep_activations == "auto":
         derived.reasons["keep_activations"] = keeping.reason
     settings = settings.model_copy(update={"keep_activations": "on" if keeping.kept else "off"})
-    work_ahead = workload(config, settings, engine, masters, pace, rows, prepared)
-    flops = measure_flops(work_ahead.width, 4 * work_ahead.width, dtype)
+    give_back()
+    load_ahead = workload(settings, engine, masters, pace, rows, prepared, keeping, reads)
+    flops = measure_flops(load_ahead.width, 4 * load_ahead.width, machine.dtype_of(settings.precision))
     return Session(
         settings=settings,
         reasons=derived.reasons,
@@ -135,7 +139,8 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
         rows=rows,
         pace=pace,
         keeping=keeping,
-        planned=estimate(work_ahead, flops),
+        planned=estimate(load_ahead, flops),
+        new_head=use not in (WORDS, own_use(source)),
         dev=prepared.dev[: settings.eval_max_samples],
         test=prepared.test[: settings.eval_max_samples],
     )
@@ -146,6 +151,18 @@ def method_of(settings: Settings) -> Method:
     if settings.method == "lora":
         return Lora(settings.lora_rank, settings.lora_alpha, settings.lora_dropout, settings.lora_targets)
     return TopLayers(settings.top_layers) if settings.method == "top_layers" else Full()
+
+
+def _learner(source: ModelSource, settings: Settings, use: Use) -> tuple[Loaded, Model, Masters]:
+    """What was loaded, the same as the method adapts it, and the float32 weights that learn."""
+    dtype = machine.dtype_of(settings.precision)
+    continues = settings.method == "lora" and source.adapter is not None
+    loaded = load(source, dtype, continues, use, seed_for(settings.seed, "head"))
+    model = prepare_model(loaded, method_of(settings), seed_for(settings.seed, "adapter"))
+    torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
+    masters = Masters(trained(model), settings.weight_decay)
+    one_precision(model, dtype)
+    return loaded, model, masters
 
 
 def lineage_of(session: Session) -> Lineage:
@@ -195,15 +212,14 @@ def _pace(settings: Settings, train_rows: int) -> Pace:
     return Pace(rows_per_step, rate, settings.max_grad_norm, settings.seed, capacity, bool(settings.packing))
 
 
-def _wish(settings: Settings, pace: Pace, prepared: Prepared, task: Task, codec: Codec) -> Wish:
+def _wish(settings: Settings, pace: Pace, prepared: Prepared, reads: int) -> Wish:
     gigabytes = settings.activations_limit_gb
     scored = [*prepared.dev[: settings.eval_max_samples], *prepared.test[: settings.eval_max_samples]]
-    asked = rows_of_example(codec, task) if task.kind == "classify" else 1
     return Wish(
         settings.keep_activations,
         None if gigabytes is None else int(gigabytes * 2**30),
         pace.rate.steps * pace.rows_per_step,
-        asked * sum(len(item.row.tokens) for item in scored),
+        reads * sum(len(item.row.tokens) for item in scored),
     )
 
 

@@ -11,11 +11,20 @@ from numpy.typing import NDArray
 from weitiao.codec import Codec
 from weitiao.codec.prompt import answer, conversation
 from weitiao.evaluation.answers import Answers
-from weitiao.evaluation.score import category_log_probabilities, probabilities, row_losses
+from weitiao.evaluation.score import (
+    category_log_probabilities,
+    head_log_probabilities,
+    probabilities,
+    row_hits,
+    row_losses,
+)
 from weitiao.example import Category, Example, Task
 from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
+from weitiao.models.heads import use_of
+from weitiao.models.use import WORDS
 from weitiao.objectives.row import Row
+from weitiao.process import give_back
 from weitiao.training.engine import Engine
 
 Progress = Callable[[int, int], None]
@@ -37,9 +46,13 @@ def ask(
     on_progress: Progress | None = None,
 ) -> Answers:
     """The model's answers to ``items``. Of kind reply, the first ``generated`` are also written out, greedily."""
-    if task.kind == "classify":
-        return _classified(engine, [example for example, _ in items], task, codec, cutoff_len, on_progress)
-    return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
+    give_back()  # what training has left free, and then what asking has
+    try:
+        if task.kind == "classify":
+            return _classified(engine, items, task, codec, cutoff_len, on_progress)
+        return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
+    finally:
+        give_back()
 
 
 def scored_together(count: int) -> list[range]:
@@ -55,18 +68,24 @@ def written_together(prompts: Sequence[NDArray[np.int32]]) -> list[list[int]]:
 
 def _classified(
     engine: Engine,
-    examples: Sequence[Example],
+    items: Sequence[tuple[Example, Row]],
     task: Task,
     codec: Codec,
     cutoff_len: int,
     on_progress: Progress | None,
 ) -> Answers:
     parts = []
-    for numbers in scored_together(len(examples)):
-        chunk = [examples[number] for number in numbers]
-        parts.append(probabilities(category_log_probabilities(engine, chunk, task, codec, cutoff_len)))
+    by_words = use_of(engine.model) == WORDS
+    examples = [example for example, _ in items]
+    for numbers in scored_together(len(items)):
+        if by_words:
+            chunk = [examples[number] for number in numbers]
+            logs = category_log_probabilities(engine, chunk, task, codec, cutoff_len)
+        else:
+            logs = head_log_probabilities(engine, [items[number][1] for number in numbers])
+        parts.append(probabilities(logs))
         if on_progress:
-            on_progress(numbers.stop, len(examples))
+            on_progress(numbers.stop, len(items))
     shares = np.concatenate(parts) if parts else np.zeros((0, len(task.categories)))
     gold = tuple(example.label.name if isinstance(example.label, Category) else "" for example in examples)
     index = {name: number for number, name in enumerate(task.categories)}
@@ -100,9 +119,17 @@ def _predicted(
         if on_progress:
             on_progress(done, len(items) + written)
 
+    hidden = any(row.prefix for _, row in items)  # then what is asked is some of the text, and not all of it
     losses: list[NDArray[np.float64]] = []
+    hits: list[NDArray[np.int64]] = []
     for numbers in scored_together(len(items)):
-        losses.append(row_losses(engine, [items[number][1] for number in numbers], cutoff_len))
+        rows = [items[number][1] for number in numbers]
+        if hidden:
+            loss, hit = row_hits(engine, rows)
+            hits.append(hit)
+        else:
+            loss = row_losses(engine, rows, cutoff_len)
+        losses.append(loss)
         told(numbers.stop)
     examples = [example for example, _ in items[:written]]
     replies = _written(engine.model, examples, task, codec, max_new_tokens, lambda done: told(len(items) + done))
@@ -114,8 +141,9 @@ def _predicted(
         probabilities=None,
         loss_sum=np.concatenate(losses) if losses else np.zeros(0),
         loss_count=np.array([row.asked for _, row in items], dtype=np.int64),
-        byte_count=np.array([len(text.encode()) for text in gold], dtype=np.int64),
+        byte_count=np.array([0 if hidden else len(text.encode()) for text in gold], dtype=np.int64),
         generated=np.arange(len(items)) < written,
+        hit_count=np.concatenate(hits) if hidden else None,
     )
 
 

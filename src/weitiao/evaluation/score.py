@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from weitiao.codec import Codec
 from weitiao.codec.prompt import conversation
 from weitiao.example import Example, Message, Task
+from weitiao.models.anatomy import head_width
 from weitiao.objectives.row import IGNORE, Row, parts
 from weitiao.training.engine import Engine
 
@@ -34,6 +35,14 @@ def category_log_probabilities(
     return scores
 
 
+def head_log_probabilities(engine: Engine, rows: Sequence[Row]) -> NDArray[np.float64]:
+    """log p(category | text) in nats by the model's category head, [rows, categories]. A row is asked at one place."""
+    scores = np.zeros((len(rows), head_width(engine.model)))
+    for number, logs in engine.read(rows, range(scores.shape[1])):
+        scores[number] = logs[0]
+    return scores
+
+
 def probabilities(log_scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Normalise over the categories: [examples, categories] that sum to 1."""
     shifted = np.exp(log_scores - log_scores.max(axis=1, keepdims=True))
@@ -48,6 +57,14 @@ def row_losses(engine: Engine, rows: Sequence[Row], most: int) -> NDArray[np.flo
     for place, logs in engine.read([part for _, part in cut], None):
         losses[cut[place][0]] -= logs.sum()
     return losses
+
+
+def row_hits(engine: Engine, rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The summed cross-entropy of each row, in nats, and how many of its targets were the likeliest token."""
+    losses, hits = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
+    for number, judged in engine.judge(rows):
+        losses[number], hits[number] = -judged[:, 0].sum(), judged[:, 1].sum()
+    return losses, hits
 
 
 def rows_of_example(codec: Codec, task: Task) -> int:

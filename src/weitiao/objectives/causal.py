@@ -20,6 +20,7 @@ from weitiao.words import t
 
 Learn = Literal["replies", "last_reply"]
 _ATTEMPTS = 12  # to find how many characters fit; tokens can only be estimated from them
+_ANY = 1 << 30  # tokens of a row that is never cut
 _ESTIMATES = 4  # of them; then the rest is halved
 
 _Encode = Callable[[tuple[Message, ...]], Encoding]
@@ -32,6 +33,23 @@ class Encoded:
     row: Row
     encoding: Encoding
     shortened: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Causal:
+    """Of plain texts, as :class:`weitiao.objectives.objective.Objective` says: nothing is hidden but what follows."""
+
+    def encode(self, examples: Sequence[Example], codec: Codec) -> list[Encoded | Dropped]:
+        """Rows of any length."""
+        return encode(examples, Task("continue"), codec, _ANY)
+
+    def most(self, cutoff_len: int) -> int:
+        """All of it."""
+        return cutoff_len
+
+    def draw(self, row: Row, rng: np.random.Generator) -> Row:
+        """The row itself."""
+        return row
 
 
 def encode(
@@ -65,9 +83,7 @@ def encode(
 def row_of(example: Example, encoding: Encoding) -> Row:
     """Shift: position i predicts token i + 1 where that token is learned. The last token is a target only."""
     tokens, learned = encoding.tokens, encoding.learned
-    targets = np.full(len(tokens) - 1, IGNORE, dtype=np.int32)
-    np.copyto(targets, tokens[1:], where=learned[1:])
-    return Row(example.id, tokens[:-1], targets)
+    return Row(example.id, tokens[:-1], np.where(learned[1:], tokens[1:], np.int32(IGNORE)))
 
 
 def with_answer(example: Example, task: Task) -> tuple[Message, ...]:

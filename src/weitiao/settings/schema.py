@@ -25,7 +25,7 @@ TEMPLATES = ("plain", "chatml")
 
 METRICS = (
     "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1",
-    "loss", "perplexity", "bits_per_byte", "exact_match", "chrf", "bleu", "rouge_l",
+    "loss", "perplexity", "bits_per_byte", "blank_accuracy", "exact_match", "chrf", "bleu", "rouge_l",
 )  # fmt: skip
 LABEL_METRICS = ("f1/", "precision/", "recall/")
 """What may stand before a label's name, as in ``f1/spam``."""
@@ -151,6 +151,12 @@ class Settings(BaseModel):
     cutoff_len: int | None = _setting(
         "model", None, "The most tokens of one row; what is longer is cut by a rule that is said.", ge=8, le=1_048_576
     )
+    head: Literal["auto", "words", "category"] = _setting(
+        "model",
+        "auto",
+        "How a category is answered: words says its name as a reply does, category gives the model a new head with one "
+        "answer for each; auto takes words for a model that writes, and category for one that only reads.",
+    )
     precision: Literal["auto", "bf16", "fp32"] = _setting(
         "model", "auto", "The number format of the calculation. auto takes bf16 where the machine is fast at it."
     )
@@ -175,6 +181,12 @@ class Settings(BaseModel):
     )
     # training
     learning_rate: float | None = _setting("training", None, "How far one step moves the weights at most.", gt=0, le=1)
+    probe_learning_rate: bool = _setting(
+        "training",
+        False,
+        "Before training, try half the learning rate, the rate and twice the rate for a few steps each, and take the "
+        "one with the lowest dev loss.",
+    )
     epochs: float | None = _setting(
         "training", None, "How often the training rows are gone through; may be a fraction.", gt=0, le=1000
     )

@@ -8,7 +8,7 @@ are added and divided once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,13 @@ PASS_PRICE = 64  # tokens that a forward pass costs beyond its own: reading the 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows laid out for one forward pass. Padding stands right, is asked nothing, and no earlier position sees it."""
+    """Rows laid out for one forward pass. Padding stands right and is asked nothing."""
 
     tokens: NDArray[np.int64]  # [rows, length]
     positions: NDArray[np.int64]  # [rows, length]; they restart where a packed row begins
     targets: NDArray[np.int64]  # [rows, length]; IGNORE where nothing is asked
+    prefixes: NDArray[np.int64] | None = None  # [rows] tokens that are seen from everywhere; None where no row has any
+    within: NDArray[np.int64] | None = None  # [rows, length] the position inside a blank; None where all are 0
 
     @property
     def asked(self) -> int:
@@ -85,19 +87,31 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return packs
 
 
-def padded(rows: Sequence[Row]) -> Batch:
-    """Rows below each other, padded right to the longest. Padding repeats token 0 and is asked nothing."""
+def padded(rows: Sequence[Row], both_ways: bool = False) -> Batch:
+    """Rows below each other, padded right to the longest. Padding repeats token 0 and is asked nothing.
+
+    ``both_ways``: for a model whose positions see those behind them too.
+    """
     length = max(len(row.tokens) for row in rows)
     tokens = np.zeros((len(rows), length), dtype=np.int64)
     targets = np.full((len(rows), length), IGNORE, dtype=np.int64)
+    positions = np.broadcast_to(np.arange(length), tokens.shape).copy()
+    within = np.zeros((len(rows), length), dtype=np.int64) if any(row.positions is not None for row in rows) else None
     for number, row in enumerate(rows):
         tokens[number, : len(row.tokens)] = row.tokens
         targets[number, : len(row.targets)] = row.targets
-    return Batch(tokens, np.broadcast_to(np.arange(length), tokens.shape).copy(), targets)
+        if within is not None and row.positions is not None:
+            positions[number, : len(row.tokens)], within[number, : len(row.tokens)] = row.positions.T
+    prefixes = np.array([len(row.tokens) if both_ways else row.prefix for row in rows])
+    return Batch(tokens, positions, targets, prefixes if prefixes.any() else None, within)
 
 
 def packed(rows: Sequence[Row]) -> Batch:
-    """Rows behind each other in one; positions restart, which is how transformers keeps them from seeing each other."""
+    """Rows behind each other in one; positions restart, which is how transformers keeps them from seeing each other.
+
+    They have no prefixes and no second positions.
+    """
+    assert not any(row.prefix or row.positions is not None for row in rows), "what has a prefix is not packed"
     tokens = np.concatenate([row.tokens for row in rows]).astype(np.int64)
     targets = np.concatenate([row.targets for row in rows]).astype(np.int64)
     positions = np.concatenate([np.arange(len(row.tokens)) for row in rows])
@@ -106,12 +120,12 @@ def packed(rows: Sequence[Row]) -> Batch:
 
 def after(batch: Batch, prefix: int) -> Batch:
     """``batch`` with its positions counted from behind a prefix."""
-    return Batch(batch.tokens, batch.positions + prefix, batch.targets)
+    return replace(batch, positions=batch.positions + prefix)
 
 
-def batches_of_step(rows: Sequence[Row], capacity: int, packing: bool) -> list[Batch]:
-    """The micro-batches of one step."""
+def batches_of_step(rows: Sequence[Row], capacity: int, packing: bool, both_ways: bool = False) -> list[Batch]:
+    """The micro-batches of one step. Rows of a model that attends ``both_ways`` are never packed."""
     lengths = [len(row.tokens) for row in rows]
-    if packing:
+    if packing and not both_ways:
         return [packed([rows[index] for index in group]) for group in pack(lengths, capacity)]
-    return [padded([rows[index] for index in group]) for group in micro_batches(lengths, capacity)]
+    return [padded([rows[index] for index in group], both_ways) for group in micro_batches(lengths, capacity)]

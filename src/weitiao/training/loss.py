@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from transformers import Cache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from weitiao.models.anatomy import Model, embeddings, head, plain
+from weitiao.models.anatomy import Model, head, head_width, plain
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import below_head, use_of
+from weitiao.models.use import WORDS
 from weitiao.objectives.row import IGNORE
 from weitiao.training.batches import Batch
+from weitiao.training.surroundings import surroundings
 
 
 def learn(model: Model, batch: Batch, past: Cache | None = None) -> tuple[float, int]:
@@ -28,7 +31,7 @@ def learn(model: Model, batch: Batch, past: Cache | None = None) -> tuple[float,
     hidden, targets = asked_hidden(model, batch, past)
     leaf = hidden.detach().requires_grad_(hidden.requires_grad)
     total = 0.0
-    for part in head_parts(len(targets), embeddings(model).num_embeddings):
+    for part in head_parts(len(targets), head_width(model)):
         logits = logits_of(model, leaf[part])
         loss = nn.functional.cross_entropy(logits.float(), targets[part], reduction="sum")
         torch.autograd.backward(loss)
@@ -43,30 +46,29 @@ def asked_hidden(model: Model, batch: Batch, past: Cache | None = None) -> tuple
     device = next(model.parameters()).device
     targets = torch.from_numpy(batch.targets).to(device).flatten()
     asked = torch.nonzero(targets != IGNORE).flatten()
-    output = plain(model).base_model(
-        input_ids=torch.from_numpy(batch.tokens).to(device),
-        position_ids=torch.from_numpy(batch.positions).to(device),
-        attention_mask=None,  # an all-ones mask would let packed rows see each other
-        past_key_values=past,
-        use_cache=past is not None,
-    )
+    with surroundings(model, batch, past) as stated:
+        output = plain(model).base_model(input_ids=torch.from_numpy(batch.tokens).to(device), **stated)
     return output.last_hidden_state.flatten(0, 1)[asked], targets[asked]
 
 
 def logits_of(model: Model, hidden: Tensor, wide: bool = False) -> Tensor:
-    """The logits [asked, vocabulary] of ``hidden`` [asked, width]; ``wide`` multiplies the head in float32."""
+    """The logits [asked, answers] of ``hidden`` [asked, width]; ``wide`` multiplies the head in float32."""
     inner = plain(model)
+    # A category head answers once for each text, so each place is a text of one token.
+    texts = hidden[None] if use_of(model) == WORDS else hidden[:, None]
+    module = below_head(model)
 
     def given(*_: object, **__: object) -> _Hidden:
-        return _Hidden(last_hidden_state=hidden[None])
+        return _Hidden(last_hidden_state=texts)
 
     with _widened(head(model)) if wide else _as_it_is():
-        inner.base_model.forward = given  # the model's own forward goes on from here
+        module.forward = given  # type: ignore[method-assign]  # the model's own forward goes on from here
         try:
-            logits: Tensor = inner(input_ids=torch.zeros(1, 1, dtype=torch.long, device=hidden.device)).logits[0]
+            tokens = torch.zeros(texts.shape[:2], dtype=torch.long, device=hidden.device)
+            logits: Tensor = inner(input_ids=tokens).logits
         finally:
-            del inner.base_model.forward
-    return logits
+            del module.forward
+    return logits.flatten(0, -2)
 
 
 class _Hidden(BaseModelOutputWithPast):

@@ -25,6 +25,8 @@ def shared_length(rows: Sequence[Row]) -> int:
     """How many tokens all rows begin with before any of them is asked; 0 where sharing would not pay."""
     if len(rows) < _WORTH_ROWS:
         return 0
+    if any(row.prefix for row in rows):
+        return 0  # what is read from both sides depends on all of it
     first = rows[0].tokens
     shared = len(first)
     for row in rows:
