@@ -47,7 +47,7 @@ METRIC = {"alpaca-en": "loss", "sms-spam": "f1/spam"}
 RATES: dict[str, tuple[float, ...]] = {
     "full": (1e-4,),
     "top_layers": (2e-4,),
-    "bitfit": (3e-3, 1e-2, 3e-2),
+    "bitfit": (3e-3, 1e-2),
     "lora": (2e-3,),
     "rslora": (2e-3,),
     "dora": (2e-3,),
@@ -55,9 +55,9 @@ RATES: dict[str, tuple[float, ...]] = {
     "pissa": (2e-4, 1e-3),
     "olora": (2e-4, 1e-3),
     "adalora": (2e-3, 1e-2),
-    "ia3": (5e-3, 2e-2, 5e-2),
-    "prefix": (3e-3, 1e-2, 3e-2),
-    "prompt": (1e-2, 5e-2, 2e-1),
+    "ia3": (1e-2, 5e-2),
+    "prefix": (3e-3, 2e-2),
+    "prompt": (1e-2, 5e-2),
     "p_tuning": (1e-3, 5e-3),
 }
 """Full, top_layers and lora at the rates of docs/concepts/defaults.md; the others at several."""

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 FAMILIES = ("llama", "qwen3", "gemma3", "mistral", "gpt2", "glm4")
+ENCODERS = (
+    "bert", "roberta", "distilbert", "electra", "albert", "deberta-v2", "modernbert", "mpnet", "xlm-roberta",
+    "camembert", "ernie", "deberta",
+)  # fmt: skip
 VOCABULARY = 480
 WIDTH = 32
 LAYERS = 2
@@ -164,6 +168,71 @@ def tiny_config(family: str) -> Any:
     raise ValueError(f"no tiny model of family {family!r}; there are {FAMILIES}")
 
 
+def tiny_encoder(family: str, folder: Path, seed: int = 0) -> Path:
+    """A random two-layer encoder of ``family`` (see ``ENCODERS``), without a head, as an fp32 folder.
+
+    Its tokenizer is the tiny one, and puts a text between ``<cls>`` and ``<sep>``.
+    """
+    import torch
+    from transformers import AutoModel
+
+    tokenizer = encoder_tokenizer(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModel.from_config(encoder_config(family, tokenizer), dtype=torch.float32)
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                torch.nn.init.normal_(parameter, std=0.08)
+    model.save_pretrained(folder)
+    return folder
+
+
+def encoder_tokenizer(folder: Path) -> Any:
+    """The tiny tokenizer with the tokens that encoders begin and end a text with, saved into ``folder``."""
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    tiny_tokenizer(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.add_special_tokens({"cls_token": "<cls>", "sep_token": "<sep>", "mask_token": "<mask>"})
+    ids = [(name, tokenizer.convert_tokens_to_ids(name)) for name in ("<cls>", "<sep>")]
+    closed = processors.TemplateProcessing(single="<cls> $A <sep>", pair="<cls> $A <sep> $B <sep>", special_tokens=ids)
+    tokenizer.backend_tokenizer.post_processor = closed
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(folder)
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    return tokenizer
+
+
+def encoder_config(family: str, tokenizer: Any) -> Any:
+    """The transformers configuration of a tiny encoder; nothing is dropped out."""
+    from transformers import CONFIG_MAPPING
+
+    sizes: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": WIDTH,
+        "intermediate_size": 2 * WIDTH,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 4,
+        "max_position_embeddings": CONTEXT,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.cls_token_id,
+        "eos_token_id": tokenizer.sep_token_id,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    }
+    if family == "distilbert":
+        sizes = {name: sizes[name] for name in ("vocab_size", "max_position_embeddings", "pad_token_id")}
+        sizes |= {"dim": WIDTH, "hidden_dim": 2 * WIDTH, "n_layers": LAYERS, "n_heads": 4}
+        sizes |= {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
+    if family in ("electra", "albert"):
+        sizes |= {"embedding_size": WIDTH // 2, "classifier_dropout_prob": 0.0}
+    if family in ("deberta", "deberta-v2"):
+        sizes |= {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "pooler_hidden_size": WIDTH}
+        sizes |= {"pooler_dropout": 0.0}
+    return CONFIG_MAPPING[family](**sizes)
+
+
 def tiny_rows(path: Path) -> Path:
     """Thirty labelled messages, half ``spam``, half ``ham``, English and Chinese: a CSV with columns ``text,label``."""
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -205,3 +274,22 @@ def tiny_run(model: Path, folder: Path, name: str) -> Path:
     settings = {"model": str(model), "data": str(data if data.exists() else tiny_rows(data))}
     settings |= {"output_dir": str(folder / "runs" / name), "max_steps": 6, "precision": "fp32", "threads": 1}
     return train(make_settings({**settings, "learning_rate": 5e-3, "val_size": 0.2, "test_size": 0.3})).folder
+
+
+def tiny_marks(path: Path) -> Path:
+    """Thirty texts in which persons and places are marked, English and Chinese, six of them without any: JSONL."""
+    people = ("Ann", "Bob Lee", "Carla", "王小明", "李娜")
+    places = ("Bath", "New York", "Rome", "苏州", "北京市")
+    lines = []
+    for number in range(30):
+        person, place = people[number % 5], places[number // 5 % 5]
+        if number >= 24:
+            text, marks = f"Nobody is here, take {number}.", []
+        elif number % 5 > 2:
+            text, marks = f"{person}住在{place}，第{number}天。", [(person, "person"), (place, "place")]
+        else:
+            text, marks = f"{person} lives in {place} on day {number}.", [(person, "person"), (place, "place")]
+        spans = [[text.index(words), text.index(words) + len(words), name] for words, name in marks]
+        lines.append(json.dumps({"text": text, "spans": spans}, ensure_ascii=False))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

@@ -82,6 +82,13 @@ def test_smaller_models_and_smaller_parts_learn_at_higher_rates() -> None:
     assert rate("lora", 1e8) > rate("top_layers", 1e8) > rate("full", 1e8)
 
 
+def test_loras_rate_is_the_best_of_those_measured_at_both_sizes() -> None:
+    def rate(parameters: int) -> float | None:
+        return derive(given(), replace(FACTS, parameters=parameters)).settings.learning_rate
+
+    assert [rate(134_515_008), rate(268_098_176)] == [2e-3, 1e-3]  # SmolLM2, Gemma 3
+
+
 def test_more_rows_mean_larger_batches_and_fewer_epochs() -> None:
     derived = [derive(given(), replace(FACTS, train_rows=rows)).settings for rows in (20, 100, 700, 3000, 50_000)]
     batches = [settings.batch_size or 0 for settings in derived]

@@ -12,16 +12,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from weitiao.api.chosen_head import answered
 from weitiao.api.listener import Listener
-from weitiao.api.preparation import context_of, model_config
 from weitiao.api.task_file import TrainedTask, read_task
 from weitiao.codec import Codec, open_codec
-from weitiao.example import Message, Task
+from weitiao.errors import ModelError
+from weitiao.example import Task
 from weitiao.models.anatomy import Model
 from weitiao.models.files import virtual_tokens_of
 from weitiao.models.load import load
 from weitiao.models.precision import one_precision
 from weitiao.models.source import ModelSource, Progress, resolve
+from weitiao.models.use import Use, context_of, model_config, own_use
+from weitiao.objectives.bio import types_of
+from weitiao.objectives.form import Form
 from weitiao.objectives.row import Row
 from weitiao.run import Run
 from weitiao.settings import Settings, parse_settings
@@ -29,6 +33,7 @@ from weitiao.training import machine
 from weitiao.training.defaults import context_limit
 from weitiao.training.engine import Engine
 from weitiao.training.fast import engine_for
+from weitiao.words import t
 
 _PROOF = (  # what both engines read before one is chosen
     "The quick brown fox jumps over the lazy dog, and nobody asks it why.",
@@ -47,6 +52,7 @@ class Respondent:
     context: int  # the model's longest input, in tokens
     cutoff_len: int  # the most tokens of a row that is scored
     precision: str  # "bf16" or "fp32"
+    use: Use  # what its head answers
 
     @property
     def run(self) -> Run | None:
@@ -55,8 +61,29 @@ class Respondent:
 
     @property
     def task(self) -> Task | None:
-        """What the run was trained for."""
-        return self.trained.task if self.trained else None
+        """What the run was trained for, or what the model's own head answers."""
+        if self.trained:
+            return self.trained.task
+        if self.use.head == "tokens":
+            return Task("mark", categories=self._types())
+        return Task("classify", categories=self.use.categories) if self.use.head == "category" else None
+
+    def _types(self) -> tuple[str, ...]:
+        types = types_of(self.use.categories)
+        if types is None:
+            raise ModelError(
+                t(
+                    "{model} labels tokens in a way that is not read: {names}",
+                    model=self.source.name,
+                    names=", ".join(self.use.categories[:6]),
+                ),
+                t("labels must be O, B-X, I-X, B-Y, I-Y … in this order; tuning gives the model a head of its own"),
+            )
+        return types
+
+    def form(self, given: Settings) -> Form:
+        """How it is asked."""
+        return Form(self.codec, self.cutoff_len, self.setting(given, "learn"), answered(self.use.head, self.source))
 
     def setting(self, given: Settings, name: str) -> Any:
         """The setting ``name`` as it was given, else as the run was trained with it, else its default."""
@@ -79,7 +106,13 @@ def find_respondent(settings: Settings, on_progress: Progress | None = None) -> 
     if precision == "auto":
         precision = trained.precision if trained else ("bf16" if machine.fast_bf16() else "fp32")
     codec = open_codec(source.tokenizer_folder, settings.template)
-    return Respondent(source, own, trained, codec, context, cutoff_len, precision)
+    use = own_use(source)
+    if use is None:
+        raise ModelError(
+            t("{model} has no head: it reads, and answers nothing", model=settings.model),
+            t("tune it first: weitiao train --model {model} --data FILE", model=settings.model),
+        )
+    return Respondent(source, own, trained, codec, context, cutoff_len, precision, use)
 
 
 def load_respondent(respondent: Respondent, given: Settings) -> Model:
@@ -95,8 +128,8 @@ def load_respondent(respondent: Respondent, given: Settings) -> Model:
 def load_engine(respondent: Respondent, given: Settings, listen: Listener) -> Engine:
     """The model of :func:`load_respondent` with what reads its answers, chosen as in training."""
     model = load_respondent(respondent, given)
-    prompts = respondent.codec.encode_prompts([(Message("user", text),) for text in _PROOF])
-    rows = [Row("", tokens, np.zeros(len(tokens), dtype=np.int32)) for tokens in prompts]
+    texts = respondent.codec.encode_texts(_PROOF, respondent.cutoff_len)
+    rows = [Row("", text.tokens, np.zeros(len(text.tokens), dtype=np.int32)) for text in texts]
     engine, note = engine_for(model, respondent.setting(given, "engine"), rows)
     listen("engine", {"name": engine.name, "note": note})
     return engine

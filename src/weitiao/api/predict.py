@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from weitiao.api.answering import Respondent, find_respondent, load_engine
+from weitiao.api.chosen_head import answered
 from weitiao.api.context import fit
 from weitiao.api.growing_file import GrowingFile, growing_file
 from weitiao.api.listener import Listener
-from weitiao.api.prediction_rows import Prediction, RowFormat, form_of
+from weitiao.api.prediction_rows import Prediction, RowFormat, form_of, marked_prediction
 from weitiao.api.preparation import naming_row
 from weitiao.api.scored_set import open_for, task_in
 from weitiao.api.stopping import StopRequest
@@ -26,10 +27,19 @@ from weitiao.data.dataset import Dataset
 from weitiao.data.ledger import Dropped
 from weitiao.errors import SettingsError
 from weitiao.evaluation.ask import SCORED_TOGETHER, WRITTEN_TOGETHER
-from weitiao.evaluation.score import answer_tokens, category_log_probabilities, probabilities, prompts_within
+from weitiao.evaluation.marking import by_head, by_words
+from weitiao.evaluation.score import (
+    answer_tokens,
+    category_log_probabilities,
+    head_log_probabilities,
+    probabilities,
+    prompts_within,
+)
 from weitiao.example import Example, Task, make_example
 from weitiao.lineage import digest_json
 from weitiao.models.generate import Sampling, generate
+from weitiao.objectives.causal import Encoded
+from weitiao.objectives.form import Form, rows_of
 from weitiao.settings import Settings
 from weitiao.training.chance import seed_for
 from weitiao.training.engine import Engine
@@ -47,7 +57,7 @@ class Predictions:
     path: Path
     ledger: Mapping[str, int]
     reasons: Mapping[str, int]
-    predicted: Mapping[str, int]  # rows of each category; empty where replies were written
+    predicted: Mapping[str, int]  # rows of each category, or spans of each type; empty where replies were written
     went_on_after: int  # rows that an earlier process had done
 
 
@@ -78,7 +88,8 @@ def predict(
         tally = _Tally(grown.journal.place)
         went_on_after = tally.rows
         rows = islice(iter(dataset), tally.rows, settings.max_samples)
-        size = WRITTEN_TOGETHER if task.kind == "reply" else SCORED_TOGETHER
+        writes = task.kind in ("reply", "mark") and respondent.use.head == "words"
+        size = WRITTEN_TOGETHER if writes else SCORED_TOGETHER
         answer: Answer | None = None
         while chunk := list(islice(rows, size)):
             answer = answer or _answerer(load_engine(respondent, settings, listen), respondent, task, sampling)
@@ -165,15 +176,17 @@ def _append(
     head = b"" if tally.rows else layout.head()
     tally.rows += len(chunk)
     for row, prediction in zip(chunk, found, strict=True):
-        if isinstance(row, Dropped):
+        if isinstance(row, Dropped) or prediction.prediction is None:
             tally.outcomes["dropped"] += 1
-            tally.reasons[row.reason] += 1
+            tally.reasons[prediction.problem.partition(":")[0]] += 1
         elif prediction.problem:
             tally.outcomes["truncated"] += 1
             tally.reasons["shortened"] += 1
         else:
             tally.outcomes["used"] += 1
-        if layout.task.categories and prediction.prediction is not None:
+        if layout.task.kind == "mark":
+            tally.predicted.update(span["label"] for span in prediction.spans)
+        elif layout.task.categories and prediction.prediction is not None:
             tally.predicted[prediction.prediction] += 1
     grown.append(head + b"".join(layout.row(prediction) for prediction in found), tally.place())
 
@@ -191,6 +204,10 @@ def _predictions(chunk: Sequence[Example | Dropped], answer: Answer, number: int
 def _answerer(engine: Engine, respondent: Respondent, task: Task, sampling: Sampling) -> Answer:
     if task.kind == "reply":
         return lambda examples, number: _replies(engine, respondent, task, sampling, examples, number)
+    if task.kind == "mark":
+        return lambda examples, number: _marks(engine, respondent, task, sampling, examples, number)
+    if respondent.use.head == "category":
+        return lambda examples, number: _by_head(engine, respondent, task, examples)
     return lambda examples, number: _categories(engine, respondent, task, examples)
 
 
@@ -211,9 +228,44 @@ def _categories(engine: Engine, respondent: Respondent, task: Task, examples: Se
     ]
 
 
-def _replies(
+def _by_head(engine: Engine, respondent: Respondent, task: Task, examples: Sequence[Example]) -> list[Prediction]:
+    form = Form(respondent.codec, respondent.cutoff_len, answered=answered("category", respondent.source))
+    results = rows_of(examples, task, form)
+    shares = iter(
+        probabilities(head_log_probabilities(engine, [one.row for one in results if isinstance(one, Encoded)]))
+    )
+    found = []
+    for example, result in zip(examples, results, strict=True):
+        if isinstance(result, Dropped):
+            found.append(Prediction(example.source, example.text, problem=f"{result.reason}: {result.detail}"))
+            continue
+        row = next(shares)
+        named = task.categories[int(row.argmax())]
+        found.append(Prediction(example.source, example.text, named, row.tolist(), result.shortened))
+    return found
+
+
+def _marks(
     engine: Engine, respondent: Respondent, task: Task, sampling: Sampling, examples: Sequence[Example], number: int
 ) -> list[Prediction]:
+    codec, problems = respondent.codec, [""] * len(examples)
+    if respondent.use.head == "tokens":
+        found = [one.found for one in by_head(engine, examples, task, codec, respondent.cutoff_len)]
+    else:
+        limit = _room(respondent, sampling)
+        whole = naming_row(lambda some: codec.encode_prompts([conversation(one, task) for one in some]), examples)
+        problems = [_shortened(0, len(prompt), limit) for prompt in whole]
+        prompts = prompts_within(examples, task, codec, limit)
+        seeded = replace(sampling, seed=seed_for(sampling.seed, "predict", number))
+        found = by_words(engine, examples, generate(engine.model, codec, prompts, seeded), task, codec)
+    return [
+        marked_prediction(example, each, problem)
+        for example, each, problem in zip(examples, found, problems, strict=True)
+    ]
+
+
+def _room(respondent: Respondent, sampling: Sampling) -> int:
+    """The tokens that a prompt may have before an answer. SettingsError when there are none."""
     limit = respondent.context - sampling.max_new_tokens
     if limit < 1:
         raise SettingsError(
@@ -224,7 +276,13 @@ def _replies(
             ),
             t("leave room for the question"),
         )
-    codec = respondent.codec
+    return limit
+
+
+def _replies(
+    engine: Engine, respondent: Respondent, task: Task, sampling: Sampling, examples: Sequence[Example], number: int
+) -> list[Prediction]:
+    codec, limit = respondent.codec, _room(respondent, sampling)
     fitted = naming_row(lambda some: [fit(conversation(one, task), codec, limit) for one in some], examples)
     kept = [make_example(one.messages, None, "") for one in fitted]
     prompts = prompts_within(kept, task, codec, limit)

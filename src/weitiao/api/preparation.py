@@ -6,7 +6,6 @@ Separate because ``check``, ``plan`` and ``train`` must see the same rows; what 
 from __future__ import annotations
 
 import heapq
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,9 +15,9 @@ from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from weitiao.codec import Codec, Encoding
+from weitiao.codec import Encoding
 from weitiao.data.dataset import Dataset, Hints, open_dataset
 from weitiao.data.dataset_info import INFO_NAME
 from weitiao.data.files import missing, near_names
@@ -28,8 +27,9 @@ from weitiao.data.samples import SAMPLES, fetch
 from weitiao.errors import DataError, ModelError, SettingsError
 from weitiao.example import Category, Example, Reply, Task, content_key
 from weitiao.lineage import digest_json
-from weitiao.models.source import ModelSource
-from weitiao.objectives.causal import Encoded, Learn, encode
+from weitiao.objectives.causal import Encoded
+from weitiao.objectives.form import Form, rows_of, token_labels
+from weitiao.objectives.mark import OVERLAPPING, UNEVEN
 from weitiao.objectives.row import Row
 from weitiao.settings import Settings
 from weitiao.training.rows import RowWriter
@@ -58,6 +58,7 @@ class Shown:
 
     source: str
     encoding: Encoding
+    labels: tuple[str, ...] = ()  # of each token, where tokens are labelled; "" where none is asked
 
 
 @dataclass(frozen=True)
@@ -101,17 +102,26 @@ class Prepared:
     control_tokens: int = 0  # written out in the users' texts, and read as plain text
     control_tokens_in: str = ""  # the source of the first row that has some
     shown: list[Shown] = field(default_factory=list)
+    notes: dict[str, tuple[int, str]] = field(default_factory=dict)  # code to how often and where first
 
-
-def model_config(source: ModelSource) -> dict[str, Any]:
-    """The text part of the model's configuration."""
-    config: dict[str, Any] = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
-    return {**config, **config.get("text_config", {})}
-
-
-def context_of(config: dict[str, Any]) -> int:
-    """The model's longest input in tokens; 2,048 where its configuration does not say."""
-    return int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
+    def problems(self) -> Iterator[Problem]:
+        """What of the labels is not learned as it stands in the data."""
+        if UNEVEN in self.notes:
+            count, where = self.notes[UNEVEN]
+            message = t(
+                "marks that begin or end inside a token of this model: {count}; the whole token is learned as marked, "
+                "so such a mark is never found exactly",
+                count=count,
+            )
+            yield Problem("uneven_span", where, message)
+        if OVERLAPPING in self.notes:
+            count, where = self.notes[OVERLAPPING]
+            message = t(
+                "marks that lie in or across another one: {count}; the outermost is learned and measured, the others "
+                "are left out",
+                count=count,
+            )
+            yield Problem("overlapping_span", where, message)
 
 
 def open_sources(settings: Settings) -> Opened:
@@ -164,34 +174,16 @@ def open_named(name: str, hints: Hints) -> Dataset:
         raise missing(path, samples) from None
 
 
-def trainable_task(task: Task) -> Task:
-    """The task, if a causal model can be tuned to it. Raises SettingsError."""
-    if task.kind == "mark":
-        raise SettingsError(
-            t("these data mark spans (kind: mark), which this version reads and checks but does not train"),
-            t("train kinds reply, classify or continue; --kind overrules what was found"),
-        )
-    return task
-
-
-def prepare(
-    opened: Opened, codec: Codec, cutoff_len: int, learn: Learn, ledger: Ledger, writer: RowWriter | None = None
-) -> Prepared:
+def prepare(opened: Opened, form: Form, ledger: Ledger, writer: RowWriter | None = None) -> Prepared:
     """Encode every row once, in reading order, and enter each in ``ledger``. Raises when the mask proof fails."""
     prepared = Prepared()
-    encode_rows(prepared, opened, codec, cutoff_len, learn, ledger, writer)
-    prove(prepared, ledger, cutoff_len)
+    encode_rows(prepared, opened, form, ledger, writer)
+    prove(prepared, ledger, form.cutoff_len)
     return prepared
 
 
 def encode_rows(
-    prepared: Prepared,
-    opened: Opened,
-    codec: Codec,
-    cutoff_len: int,
-    learn: Learn,
-    ledger: Ledger,
-    writer: RowWriter | None = None,
+    prepared: Prepared, opened: Opened, form: Form, ledger: Ledger, writer: RowWriter | None = None
 ) -> None:
     """Fill ``prepared`` and ``ledger``. ModelError, which names the row, where the template fails; both then hold what
     came before it."""
@@ -200,12 +192,15 @@ def encode_rows(
         if writer is not None:
             stack.enter_context(writer)
         chunks = _chunks(usable_rows(opened, ledger), _CHUNK)
-        for chunk, results in _ahead(lambda some: encode(some, opened.task, codec, cutoff_len, learn), chunks):
+        for chunk, results in _ahead(lambda some: rows_of(some, opened.task, form), chunks):
             for (example, split), result in zip(chunk, results, strict=True):
                 if isinstance(result, Dropped):
                     ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, split))
                     continue
                 _enter(prepared, ledger, example, split, result)
+                if split == "train" and len(prepared.shown) < _SHOWN:
+                    labels = token_labels(result, opened.task, form)
+                    prepared.shown.append(Shown(example.source, result.encoding, labels))
                 if split == "train":
                     if writer is not None:
                         writer.add(result.row)
@@ -232,6 +227,9 @@ def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, res
     if result.encoding.control_tokens:
         prepared.control_tokens += result.encoding.control_tokens
         prepared.control_tokens_in = prepared.control_tokens_in or example.source
+    for code in result.notes:
+        count, where = prepared.notes.get(code, (0, example.source))
+        prepared.notes[code] = count + 1, where
     if len(prepared.lengths) < _LENGTHS:
         prepared.lengths.append(length)
     category = example.label.name if isinstance(example.label, Category) else ""
@@ -240,8 +238,6 @@ def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, res
         prepared.train_rows += 1
         prepared.train_tokens += length
         prepared.train_asked += result.row.asked
-        if len(prepared.shown) < _SHOWN:
-            prepared.shown.append(Shown(example.source, result.encoding))
     outcome, reason = ("truncated", "shortened") if result.shortened else ("used", "")
     ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, split))  # type: ignore[arg-type]
 

@@ -14,11 +14,13 @@ from contextlib import chdir
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from peft import PeftModel
 
 from weitiao.api.begun_in import begun_in
 from weitiao.api.listener import Listener
+from weitiao.api.probe import probe, take
 from weitiao.api.reporting import Spent, publish
 from weitiao.api.session import Session, build, lineage_of
 from weitiao.api.steps import Best, Course, take_steps
@@ -28,11 +30,15 @@ from weitiao.codec import clock
 from weitiao.errors import MachineError, SettingsError
 from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.ask import ask
+from weitiao.evaluation.commonest import commonest_answers, nothing_marked
+from weitiao.evaluation.marked import gold_json, in_words
 from weitiao.evaluation.stored import answers_from_json, answers_json
+from weitiao.example import Category
 from weitiao.lineage import Lineage, differences, digest_json
 from weitiao.methods import save_result
 from weitiao.models.anatomy import parameter_count, plain
 from weitiao.models.whole_folder import force
+from weitiao.objectives.mark import gold_spans
 from weitiao.run import Events, Run, is_run, locked, new_run_folder, rewind_events, write_whole
 from weitiao.settings import Settings, parse_settings, settings_yaml
 from weitiao.training import machine
@@ -92,21 +98,25 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> R
     run.work.mkdir(parents=True, exist_ok=True)
     known = _known_lineage(run)  # then its ledger is written, and stays as it is where resuming is refused
     moment = datetime.fromisoformat(known.moment) if known and known.moment else None
-    if known:  # the disk may be fuller by now, and the bits are another's
-        decided = parse_settings([str(run.settings)]).settings
+    decided = parse_settings([str(run.settings)]).settings if known else None
+    if decided:  # the disk may be fuller by now, and the bits are another's
         settings = settings.model_copy(update={"keep_activations": decided.keep_activations})
     with clock.fixed_at(moment):  # on another day, too, a template writes the date on which the run began
         session = build(settings, run.work, None if known else run.ledger, listen)
+    probed = _probed(run, session, decided, stop, listen)
     lineage = _lineage(session)
     checkpoint = _settle(run, session, known, lineage, listen)
     _check_disk(run, session)
     events = Events(run.events, listen)
     try:
+        if probed:
+            events.add("probe", **probed)
         events.add("plan", **asdict(session.planned), steps=session.pace.rate.steps, engine=session.engine.name)
         if len(session.dev) == 1:
             events.add("warning", message=t("one dev row is too few to choose by: the last checkpoint is taken"))
         before = _answers_before(run, session, stop, listen)
-        listen("untuned", {"answers": _first_answers(session, before)})
+        if not session.new_head:
+            listen("untuned", {"answers": _first_answers(session, before)})
         best = take_steps(Course(run, session, stop, events), checkpoint)
         after = _finish(run, session, best, stop, listen)
         spent = Spent(run, time.monotonic() - started)
@@ -124,6 +134,22 @@ def _known_lineage(run: Run) -> Lineage | None:
     if not run.lineage.is_file():
         return None
     return Lineage.from_json(json.loads(run.lineage.read_text(encoding="utf-8")))
+
+
+def _probed(
+    run: Run, session: Session, decided: Settings | None, stop: StopRequest, listen: Listener
+) -> dict[str, Any] | None:
+    """Let the run take the learning rate that a probe finds, once: what it found; of a run that goes on, nothing."""
+    if not session.settings.probe_learning_rate:
+        return None
+    if decided:
+        take(session, decided.learning_rate or 0.0)
+        return None
+    _check_disk(run, session)
+    started = time.monotonic()
+    tried = [asdict(each) for each in probe(session, stop, listen)]
+    seconds = round(time.monotonic() - started, 2)
+    return {"tried": tried, "taken": session.pace.rate.peak, "seconds": seconds}
 
 
 def _lineage(session: Session) -> Lineage:
@@ -199,7 +225,15 @@ def _bytes_in(folder: Path) -> int:
 
 
 def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Listener) -> Answers:
-    """The untuned model's answers to the test items; kept, so that a resumed run does not ask again."""
+    """The untuned model's answers to the test items; kept, so that a resumed run does not ask again.
+
+    A head that was just drawn answers by chance: in its place stand the answers that need no model.
+    """
+    if session.new_head and session.task.kind == "mark":
+        return nothing_marked([gold_json(gold_spans(item.example), item.example.text) for item in session.test])
+    if session.new_head:
+        gold = [item.example.label.name for item in session.test if isinstance(item.example.label, Category)]
+        return commonest_answers(gold, session.prepared.counts["train"], session.task.categories)
     kept = run.work / "before.json"
     if kept.is_file():
         return answers_from_json(json.loads(kept.read_text(encoding="utf-8")))
@@ -211,7 +245,12 @@ def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Liste
 def _first_answers(session: Session, before: Answers) -> list[dict[str, str]]:
     """What the model said to the first test items, for a person to see."""
     said = zip(session.test[:_SHOWN_ANSWERS], before.predicted, before.gold, strict=False)
-    return [{"text": item.example.text, "answer": answer, "wanted": gold} for item, answer, gold in said if answer]
+    read = in_words if session.task.kind == "mark" else str
+    return [
+        {"text": item.example.text, "answer": read(answer), "wanted": read(gold)}
+        for item, answer, gold in said
+        if answer
+    ]
 
 
 def _ask_test(run: Run, session: Session, when: str, stop: StopRequest, listen: Listener) -> Answers:
@@ -240,7 +279,8 @@ def _finish(run: Run, session: Session, best: Best, stop: StopRequest, listen: L
     after = _ask_test(run, session, "after", stop, listen)
     tokenizer, model = session.loaded.tokenizer, session.model
     tokenizer.chat_template = session.codec.template.source
-    plain(model).generation_config.eos_token_id = sorted(session.codec.stop_ids) or None
+    if plain(model).can_generate():
+        plain(model).generation_config.eos_token_id = sorted(session.codec.stop_ids) or None
     dtype = machine.dtype_of(session.settings.precision)
     save_result(model, tokenizer, run.model, session.masters.weights, session.source.folder, dtype)
     return after

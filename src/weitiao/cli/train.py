@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from weitiao.cli.output import output
 from weitiao.errors import SettingsError
+from weitiao.process import importing
 from weitiao.words import t
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def command(arguments: list[str]) -> None:
 
         parsed = parse_settings(arguments)
         announce(parsed)
-    from weitiao.api.train import resume, train
+    with importing():
+        from weitiao.api.train import resume, train
     from weitiao.cli.watch import watching
 
     with watching() as listen:
@@ -99,12 +101,10 @@ def _show(run: Run, report: dict[str, Any]) -> None:
     )
     out.show("\n" + t("report: {path}", path=run.folder / "report.html"))
     out.show(t("next:"))
-    for line in (
-        f"  weitiao chat {run.folder}",
-        f"  weitiao predict {run.folder} --data FILE",
-        f"  weitiao train --model {run.folder} --data MORE",
-    ):
-        out.show(line)
+    if report["settings"]["head"]["value"] == "words":
+        out.show(f"  weitiao chat {run.folder}")
+    out.show(f"  weitiao predict {run.folder} --data FILE")
+    out.show(f"  weitiao train --model {run.folder} --data MORE")
 
 
 def headline_metrics(report: dict[str, Any]) -> list[str]:

@@ -23,6 +23,8 @@ from transformers.pytorch_utils import Conv1D
 from weitiao.errors import SettingsError
 from weitiao.models.anatomy import ADAPTER, START, blocks, embeddings, linear_names
 from weitiao.models.chatter import silenced
+from weitiao.models.heads import head_modules, use_of
+from weitiao.models.use import TASK_TYPES
 from weitiao.words import t
 
 DEFAULT_RANK = 16
@@ -51,12 +53,15 @@ class Lora:
     def adapt(self, model: PreTrainedModel, seed: int = 0) -> PeftModel:
         """The model with a fresh adapter, float32 whatever the model is, drawn from ``seed`` alone.
 
+        A category head learns whole, and is saved beside the adapter.
         Raises SettingsError for a rank over the model's width and for targets that are not there.
         """
         rank = self.rank or DEFAULT_RANK
         check_rank(rank, model)
+        own_head = sorted({name.rpartition(".")[2] for name in head_modules(model)})
         config = LoraConfig(
-            task_type=TaskType.CAUSAL_LM,
+            task_type=TaskType(TASK_TYPES[use_of(model).head]),
+            modules_to_save=own_head or None,
             r=rank,
             lora_alpha=cast(int, whole(self.alpha or (_ALPHA_OF_RSLORA if self.variant == "rslora" else 2 * rank))),
             lora_dropout=self.dropout,

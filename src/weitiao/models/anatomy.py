@@ -1,4 +1,4 @@
-"""Where a causal model keeps its embeddings, blocks, final norm and head: found by structure, not by lists of names.
+"""Where a model keeps its embeddings, blocks, final norm and head: found by structure, not by lists of names.
 
 Separate because methods, plans and fast paths all ask, over every family that transformers has, adapter or not.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import cast
 
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D
@@ -19,6 +19,7 @@ from weitiao.words import t
 ADAPTER = "default"  # PEFT's name of a model's only adapter
 START = "start"  # beside it, what an adapter began with and is subtracted; see weitiao.methods.lora
 _ADDED = ("lora_", "ia3_", ".ranknum.", "prompt_encoder.")  # in the names of what an adapter adds
+_SPARE = ".original_module."  # the head as it was, beside the one that learns
 
 Model = PreTrainedModel | PeftModel
 
@@ -39,16 +40,37 @@ def embeddings(model: PreTrainedModel | PeftModel) -> nn.Embedding:
 
 
 def head(model: PreTrainedModel | PeftModel) -> nn.Module:
-    """Vectors to logits; its weight may be the embeddings' own."""
-    found = plain(model).get_output_embeddings()
-    if not isinstance(found, nn.Module):
+    """Vectors to logits: a vocabulary's, whose weight may be the embeddings' own, or the last layer of another head."""
+    inner = plain(model)
+    found = inner.get_output_embeddings()
+    if isinstance(found, nn.Module):
+        return found
+    above = [module for module in inner.children() if module is not inner.base_model]
+    linear = [layer for module in above for layer in module.modules() if isinstance(layer, nn.Linear)]
+    if not linear:
         raise _unknown(model, t("its output head"))
-    return found
+    return linear[-1]  # beside an adapter a head stands twice: as it was, and then as it learns
+
+
+def head_width(model: PreTrainedModel | PeftModel) -> int:
+    """How many logits the head gives: tokens, or categories."""
+    weight = head(model).weight
+    assert isinstance(weight, Tensor)
+    return weight.shape[0]
 
 
 def blocks(model: PreTrainedModel | PeftModel) -> nn.ModuleList:
     """The transformer blocks, bottom first: of all lists of modules the one that holds the most weights."""
     return _blocks_and_owner(model)[0]
+
+
+def lowest_learning(model: PreTrainedModel | PeftModel) -> int:
+    """The lowest block that gradients pass through: 0 where the embeddings learn, as many as there are for none."""
+    if embeddings(model).weight.requires_grad:
+        return 0
+    layers = blocks(model)
+    learning = (any(weight.requires_grad for weight in layer.parameters()) for layer in layers)
+    return next((number for number, learns in enumerate(learning) if learns), len(layers))
 
 
 def final_norm(model: PreTrainedModel | PeftModel) -> nn.Module | None:
@@ -77,7 +99,9 @@ def linear_names(model: PreTrainedModel | PeftModel) -> list[str]:
 
 def parameter_count(model: PreTrainedModel | PeftModel) -> int:
     """How many numbers the model itself has: shared ones once, an adapter's not."""
-    return sum(weight.numel() for name, weight in model.named_parameters() if not _is_added(name))
+    return sum(
+        weight.numel() for name, weight in model.named_parameters() if not _is_added(name) and _SPARE not in name
+    )
 
 
 def _is_added(name: str) -> bool:
@@ -85,16 +109,16 @@ def _is_added(name: str) -> bool:
 
 
 def _blocks_and_owner(model: PreTrainedModel | PeftModel) -> tuple[nn.ModuleList, nn.Module]:
-    best: tuple[int, nn.ModuleList, nn.Module] | None = None
-    for owner in plain(model).modules():
-        for child in owner.children():
-            if isinstance(child, nn.ModuleList) and len(child):
-                size = sum(weight.numel() for weight in child.parameters())
-                if best is None or size > best[0]:  # the outermost of equals: experts are lists inside blocks
-                    best = (size, child, owner)
-    if best is None:
+    found = [
+        (child, owner)
+        for owner in plain(model).modules()
+        for child in owner.children()
+        if isinstance(child, nn.ModuleList) and len(child)
+    ]
+    if not found:
         raise _unknown(model, t("its blocks"))
-    return best[1], best[2]
+    # max takes the outermost of equals: experts are lists inside blocks
+    return found[0] if len(found) == 1 else max(found, key=lambda pair: sum(map(Tensor.numel, pair[0].parameters())))
 
 
 def _is_norm(module: nn.Module) -> bool:

@@ -34,10 +34,10 @@ TOKEN_KINDS = METHODS[METHODS.index("prefix") :]
 """The methods that learn virtual tokens."""
 
 METRICS = (
-    "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1",
+    "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1", "span_precision", "span_recall",
     "loss", "perplexity", "bits_per_byte", "blank_accuracy", "exact_match", "chrf", "bleu", "rouge_l",
 )  # fmt: skip
-LABEL_METRICS = ("f1/", "precision/", "recall/")
+LABEL_METRICS = ("f1/", "precision/", "recall/", "span_f1/", "span_precision/", "span_recall/")
 """What may stand before a label's name, as in ``f1/spam``."""
 
 
@@ -161,6 +161,12 @@ class Settings(BaseModel):
     cutoff_len: int | None = _setting(
         "model", None, "The most tokens of one row; what is longer is cut by a rule that is said.", ge=8, le=1_048_576
     )
+    head: Literal["auto", "words", "category"] = _setting(
+        "model",
+        "auto",
+        "How a category or a mark is answered: words writes it as a reply does, category gives the model a new head "
+        "with one answer for each; auto takes category for marks and for a model that only reads, else words.",
+    )
     precision: Literal["auto", "bf16", "fp32"] = _setting(
         "model", "auto", "The number format of the calculation. auto takes bf16 where the machine is fast at it."
     )
@@ -202,6 +208,12 @@ class Settings(BaseModel):
     )
     # training
     learning_rate: float | None = _setting("training", None, "How far one step moves the weights at most.", gt=0, le=1)
+    probe_learning_rate: bool = _setting(
+        "training",
+        False,
+        "Before training, try half the learning rate, the rate and twice the rate for a few steps each, and take the "
+        "one with the lowest dev loss.",
+    )
     epochs: float | None = _setting(
         "training", None, "How often the training rows are gone through; may be a fraction.", gt=0, le=1000
     )

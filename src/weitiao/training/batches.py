@@ -21,7 +21,7 @@ PASS_PRICE = 64  # tokens that a forward pass costs beyond its own: reading the 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows laid out for one forward pass. Padding stands right, is asked nothing, and no earlier position sees it."""
+    """Rows laid out for one forward pass. Padding stands right and is asked nothing."""
 
     tokens: NDArray[np.int64]  # [rows, length]
     positions: NDArray[np.int64]  # [rows, length]; they restart where a packed row begins
@@ -87,8 +87,11 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return packs
 
 
-def padded(rows: Sequence[Row]) -> Batch:
-    """Rows below each other, padded right to the longest. Padding repeats token 0 and is asked nothing."""
+def padded(rows: Sequence[Row], both_ways: bool = False) -> Batch:
+    """Rows below each other, padded right to the longest. Padding repeats token 0 and is asked nothing.
+
+    ``both_ways``: for a model whose positions see those behind them too.
+    """
     length = max(len(row.tokens) for row in rows)
     tokens = np.zeros((len(rows), length), dtype=np.int64)
     targets = np.full((len(rows), length), IGNORE, dtype=np.int64)
@@ -99,7 +102,7 @@ def padded(rows: Sequence[Row]) -> Batch:
         targets[number, : len(row.targets)] = row.targets
         if within is not None and row.positions is not None:
             positions[number, : len(row.tokens)], within[number, : len(row.tokens)] = row.positions.T
-    prefixes = np.array([row.prefix for row in rows])
+    prefixes = np.array([len(row.tokens) if both_ways else row.prefix for row in rows])
     return Batch(tokens, positions, targets, prefixes if prefixes.any() else None, within)
 
 
@@ -120,9 +123,9 @@ def after(batch: Batch, prefix: int) -> Batch:
     return replace(batch, positions=batch.positions + prefix)
 
 
-def batches_of_step(rows: Sequence[Row], capacity: int, packing: bool) -> list[Batch]:
-    """The micro-batches of one step."""
+def batches_of_step(rows: Sequence[Row], capacity: int, packing: bool, both_ways: bool = False) -> list[Batch]:
+    """The micro-batches of one step. Rows of a model that attends ``both_ways`` are never packed."""
     lengths = [len(row.tokens) for row in rows]
-    if packing:
+    if packing and not both_ways:
         return [packed([rows[index] for index in group]) for group in pack(lengths, capacity)]
-    return [padded([rows[index] for index in group]) for group in micro_batches(lengths, capacity)]
+    return [padded([rows[index] for index in group], both_ways) for group in micro_batches(lengths, capacity)]

@@ -97,9 +97,9 @@ def derive(settings: Settings, facts: Facts) -> Derived:
     often = fill("eval_steps", lambda: (max(1, math.ceil(steps / 4)), t("four times in {steps} steps", steps=steps)))
     fill("save_steps", lambda: (often, t("whenever the dev split is scored")))
     fill("early_stopping_patience", lambda: (3, t("three scores in a row without improvement")))
-    fill("metric_for_best_model", lambda: _metric(facts))
+    fill("metric_for_best_model", lambda: _metric(settings, facts))
     fill("eval_max_samples", lambda: _eval_rows(facts))
-    fill("generate_max_samples", lambda: (0 if facts.kind == "classify" else 32, t("writing replies out is slow")))
+    fill("generate_max_samples", lambda: _written_rows(settings, facts))
     fill("threads", lambda: (facts.threads, t("the processor's cores")))
     return Derived(settings.model_copy(update=values), reasons)
 
@@ -128,7 +128,7 @@ def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
     if settings.method in _FEW_NUMBERS:
         return _FEW_NUMBERS[settings.method], t("few numbers learn, and must move far")
     if settings.method in LORA_KINDS:
-        rate = 2e-3 if billions < 0.3 else 1e-3 if billions < 1 else 5e-4 if billions < 3 else 2e-4
+        rate = 2e-3 if billions < 0.2 else 1e-3 if billions < 1 else 5e-4 if billions < 3 else 2e-4
         rate = float(f"{rate * _OF_LORA.get(settings.method, 1.0):.1g}")
         return rate, t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
     if facts.fresh:
@@ -161,7 +161,15 @@ def _epochs(facts: Facts) -> tuple[float, str]:
     return epochs, t("{rows} rows to learn from", rows=facts.train_rows)
 
 
-def _metric(facts: Facts) -> tuple[str, str]:
+def _written_rows(settings: Settings, facts: Facts) -> tuple[int, str]:
+    if facts.kind == "mark" and settings.head == "words":
+        return 500, t("marks can only be judged where they are written out")
+    return 0 if facts.kind in ("classify", "mark") else 32, t("writing replies out is slow")
+
+
+def _metric(settings: Settings, facts: Facts) -> tuple[str, str]:
+    if facts.kind == "mark" and settings.head != "words":
+        return "span_f1", t("what is marked exactly as it should be")
     if facts.kind == "classify":
         return "macro_f1", t("every category counts the same")
     return "loss", t("how well the reference text is predicted")

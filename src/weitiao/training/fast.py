@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from weitiao.models.anatomy import Model, embeddings
+from weitiao.models.anatomy import Model, embeddings, head_width
 from weitiao.models.fast.layout import Layout, lay_out
 from weitiao.models.fast.native import kernels
-from weitiao.models.fast.parts import UnlikeError
+from weitiao.models.fast.parts import Skeleton, UnlikeError
 from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
@@ -24,7 +24,7 @@ from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.activations import Activations
 from weitiao.training.batches import micro_batches
 from weitiao.training.engine import Engine, EngineName
-from weitiao.training.exact import CAPACITY, Exact, Take, judged, log_probabilities
+from weitiao.training.exact import CAPACITY, Exact, Take, judged, log_probabilities, room_for
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import may_share, shared_length
@@ -50,9 +50,8 @@ class Fast:
 
     def __init__(self, model: Model) -> None:
         """Raises UnlikeError, and changes nothing, where the model does not fit."""
-        check_fits(model)
+        self._stack = Stack(fitting(model))
         self.model = model
-        self._stack = Stack(model)
         self._activations: Activations | None = None
 
     @property
@@ -75,10 +74,13 @@ class Fast:
             scored_bytes,
         )
 
-    @property
-    def kept_bytes(self) -> int:
-        """For the way back, a token."""
+    def kept_bytes(self, length: int) -> int:
+        """As :class:`weitiao.training.engine.Engine` says."""
         return self._stack.kept_bytes
+
+    def held_bytes(self, length: int) -> int:
+        """As :class:`weitiao.training.engine.Engine` says: the widest of what one block makes, and its input."""
+        return 2 * self._stack.kept_bytes_of_block
 
     def passes(self, rows: Sequence[Row], pace: Pace) -> list[tuple[int, int]]:
         """As :class:`weitiao.training.engine.Engine` says."""
@@ -102,23 +104,26 @@ class Fast:
 
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates))
+        width = () if candidates is None else (len(candidates),)
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates), width)
 
     def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        return self._read(rows, judged)
+        return self._read(rows, judged, (2,))
 
-    def _read(self, rows: Sequence[Row], take: Take) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _read(
+        self, rows: Sequence[Row], take: Take, width: tuple[int, ...]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         logits = self._stack.head.reader()
         for numbers, layout in _layouts(rows, CAPACITY, self._shared(rows)):
             below = self._activations.of_pass(layout) if self._activations else None
             hidden = self._stack.hidden(layout, below)
             targets = torch.from_numpy(layout.targets)
-            logs = [
-                take(logits(hidden[part]), targets[part]) for part in head_parts(len(targets), self._stack.head.outputs)
-            ]
+            logs = room_for(len(targets), width)
+            for part in head_parts(len(targets), self._stack.head.outputs):
+                logs[part] = take(logits(hidden[part]), targets[part])
             counts = [rows[number].asked for number in numbers]
-            for number, found in zip(numbers, torch.cat(logs).split(counts), strict=True):
+            for number, found in zip(numbers, logs.split(counts), strict=True):
                 yield number, found.numpy()
 
     def _shared(self, rows: Sequence[Row], pace: Pace | None = None) -> int:
@@ -126,15 +131,15 @@ class Fast:
         return shared_length(rows) if may else 0
 
 
-def check_fits(model: Model) -> None:
-    """Raise UnlikeError where the model has no fast path."""
+def fitting(model: Model) -> Skeleton:
+    """The model's parts. Raises UnlikeError where it has no fast path."""
     if virtual_tokens(model):
         raise UnlikeError(t("virtual tokens"))
     if not may_share(model):
         raise UnlikeError("dropout")
     if next(model.parameters()).device.type != "cpu":
         raise UnlikeError("GPU")
-    skeleton(model)
+    return skeleton(model)
 
 
 def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]:
@@ -147,10 +152,10 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
     if wanted == "exact":
         return exact, ""
     try:
-        check_fits(model)
+        fitting(model)
         if any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
             raise UnlikeError(t("its rows are read from both sides"))
-        some = [_all_asked(rows[number]) for number in range(min(len(rows), _CHECKED_ROWS))]
+        some = [_all_asked(rows[number], head_width(model)) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
         proof = Proof(exact, some)
         fast = Fast(model)
@@ -181,7 +186,7 @@ def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[
         yield [number for each in waiting for number in each], lay_out(rows, waiting, shared)
 
 
-def _all_asked(row: Row) -> Row:
-    """The end of ``row``, every token of it asked."""
+def _all_asked(row: Row, answers: int) -> Row:
+    """The end of ``row``, at every token of it one of so many ``answers`` asked."""
     tokens = row.tokens[-_CHECKED_TOKENS // _CHECKED_ROWS :]
-    return Row(row.example, tokens[:-1], tokens[1:])
+    return Row(row.example, tokens[:-1], tokens[1:] % answers)

@@ -7,15 +7,17 @@ gradient is taken at once, so that no logits are kept. The model's own head make
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from transformers import Cache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from weitiao.models.anatomy import Model, embeddings, head, plain
+from weitiao.models.anatomy import Model, head, head_width, plain
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import below_head, use_of
+from weitiao.models.use import WORDS
 from weitiao.objectives.row import IGNORE
 from weitiao.training.batches import Batch
 from weitiao.training.surroundings import surroundings
@@ -29,7 +31,7 @@ def learn(model: Model, batch: Batch, past: Cache | None = None) -> tuple[float,
     hidden, targets = asked_hidden(model, batch, past)
     leaf = hidden.detach().requires_grad_(hidden.requires_grad)
     total = 0.0
-    for part in head_parts(len(targets), embeddings(model).num_embeddings):
+    for part in head_parts(len(targets), head_width(model)):
         logits = logits_of(model, leaf[part])
         loss = nn.functional.cross_entropy(logits.float(), targets[part], reduction="sum")
         torch.autograd.backward(loss)
@@ -50,41 +52,40 @@ def asked_hidden(model: Model, batch: Batch, past: Cache | None = None) -> tuple
 
 
 def logits_of(model: Model, hidden: Tensor, wide: bool = False) -> Tensor:
-    """The logits [asked, vocabulary] of ``hidden`` [asked, width]; ``wide`` multiplies the head in float32."""
+    """The logits [asked, answers] of ``hidden`` [asked, width]; ``wide`` multiplies the head in float32."""
     inner = plain(model)
+    # A category head answers once for each text, so each place is a text of one token.
+    texts = hidden[None] if use_of(model) == WORDS else hidden[:, None]
+    module = below_head(model)
 
     def given(*_: object, **__: object) -> _Hidden:
-        return _Hidden(last_hidden_state=hidden[None])
+        return _Hidden(last_hidden_state=texts)
 
-    with _widened(head(model)) if wide else _as_it_is():
-        inner.base_model.forward = given  # the model's own forward goes on from here
+    with widened(model) if wide else nullcontext():
+        module.forward = given  # type: ignore[method-assign]  # the model's own forward goes on from here
         try:
-            logits: Tensor = inner(input_ids=torch.zeros(1, 1, dtype=torch.long, device=hidden.device)).logits[0]
+            tokens = torch.zeros(texts.shape[:2], dtype=torch.long, device=hidden.device)
+            logits: Tensor = inner(input_ids=tokens).logits
         finally:
-            del inner.base_model.forward
-    return logits
-
-
-class _Hidden(BaseModelOutputWithPast):
-    def __getattr__(self, name: str) -> None:
-        """Whatever else the families' outputs hold was not asked for."""
+            del module.forward
+    return logits.flatten(0, -2)
 
 
 @contextmanager
-def _widened(module: nn.Module) -> Iterator[None]:
-    def widen(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        if not isinstance(module, nn.Linear) or output.dtype == torch.float32:
-            return output
-        bias = None if module.bias is None else module.bias.float()
-        return nn.functional.linear(inputs[0].float(), module.weight.float(), bias)
-
-    handle = module.register_forward_hook(widen)
+def widened(model: Model) -> Iterator[None]:
+    """Inside, a head of another type multiplies in float32, with one copy of its weights."""
+    module = head(model)
+    if not isinstance(module, nn.Linear) or module.weight.dtype == torch.float32:
+        yield
+        return
+    weight, bias = module.weight.float(), None if module.bias is None else module.bias.float()
+    handle = module.register_forward_hook(lambda _, given, __: nn.functional.linear(given[0].float(), weight, bias))
     try:
         yield
     finally:
         handle.remove()
 
 
-@contextmanager
-def _as_it_is() -> Iterator[None]:
-    yield
+class _Hidden(BaseModelOutputWithPast):
+    def __getattr__(self, name: str) -> None:
+        """Whatever else the families' outputs hold was not asked for."""

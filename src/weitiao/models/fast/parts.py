@@ -100,13 +100,13 @@ def simple(layer: nn.Module) -> nn.Module:
     raise UnlikeError(_kind_of(layer))
 
 
-def _is_plain(layer: LoraLinear, name: str) -> bool:
-    if layer.use_dora[name]:
-        raise UnlikeError("DoRA")
-    return isinstance(layer.lora_dropout[name], nn.Identity) and not layer.lora_bias[name]
-
-
 def _kind_of(layer: nn.Module) -> str:
     """What a layer is called: by its class, or by the method for which PEFT has made it."""
     module = type(layer).__module__
     return module.split(".")[2] if module.startswith("peft.tuners.") else type(layer).__name__
+
+
+def _is_plain(layer: LoraLinear, name: str) -> bool:
+    if layer.use_dora[name]:
+        raise UnlikeError("DoRA")
+    return isinstance(layer.lora_dropout[name], nn.Identity) and not layer.lora_bias[name]
