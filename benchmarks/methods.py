@@ -33,11 +33,10 @@ from weitiao.training.pace import Place
 RESULTS = Path(__file__).with_name("methods.json")
 PAGES = {"en": "methods.md", "zh": "methods.zh-CN.md"}
 MODEL = "smollm2-135m-instruct"
-STEPS, ROWS = 12, 4
+STEPS = {"alpaca-en": (12, 4), "sms-spam": (24, 8)}  # and the rows of each
 SHORT = 320  # characters of an instruction and its reply together: a cell then takes seconds
 SHARED: dict[str, Any] = {
-    "model": MODEL, "max_steps": STEPS, "batch_size": ROWS, "threads": 1, "keep_activations": "off",
-    "val_size": 0.3, "test_size": 0.0,
+    "model": MODEL, "threads": 1, "keep_activations": "off", "val_size": 0.3, "test_size": 0.0,
 }  # fmt: skip
 DATA: dict[str, dict[str, Any]] = {
     "alpaca-en": {"eval_max_samples": 32},
@@ -52,8 +51,8 @@ RATES: dict[str, tuple[float, ...]] = {
     "rslora": (2e-3,),
     "dora": (2e-3,),
     "loraplus": (2e-4, 1e-3),
-    "pissa": (2e-4, 1e-3),
-    "olora": (2e-4, 1e-3),
+    "pissa": (5e-5, 2e-4, 1e-3),
+    "olora": (2e-5, 5e-5, 2e-4, 1e-3),
     "adalora": (2e-3, 1e-2),
     "ia3": (1e-2, 5e-2),
     "prefix": (3e-3, 2e-2),
@@ -66,10 +65,11 @@ _TEXTS = {
     "en": {
         "title": "The methods, measured",
         "link": "English | [中文](methods.zh-CN.md)",
-        "about": "Made by `python -m benchmarks.methods docs/reference`: {model}, {steps} steps of {rows} rows,\n"
-        "one thread of an {processor}; one run each. alpaca-en: instructions of at most {short} characters\n"
-        "with their replies, loss on 32 held-out rows; sms-spam: F1 of spam on 150 held-out messages, with its\n"
-        "95 % interval. So few steps say how fast a method learns, not how far it comes.",
+        "about": "Made by `python -m benchmarks.methods docs/reference`: {model}, one thread of an {processor};\n"
+        "one run each. alpaca-en: instructions of at most {short} characters with their replies,\n"
+        "{steps[alpaca-en][0]} steps of {steps[alpaca-en][1]} rows, loss on 32 held-out rows; memory and seconds are of these. sms-spam:\n"
+        "{steps[sms-spam][0]} steps of {steps[sms-spam][1]} rows at the same rate, F1 of spam on 130 held-out messages\n"
+        "with its 95 % interval. So few steps say how fast a method learns, not how far it comes.",
         "heads": "| method | learns, share of the model | engine | peak memory | CPU seconds a step | rate "
         "| alpaca-en, loss | sms-spam, F1 of spam |",
         "base": "the model as it is",
@@ -79,10 +79,11 @@ _TEXTS = {
     "zh": {
         "title": "各种方法的实测",
         "link": "[English](methods.md) | 中文",
-        "about": "由 `python -m benchmarks.methods docs/reference` 生成：{model}，每种方法 {steps} 步，\n"
-        "每步 {rows} 行，{processor} 的一个线程，各运行一次。\n"
-        "alpaca-en：不超过 {short} 个字符的指令及回复，在 32 行保留数据上的损失；\n"
-        "sms-spam：在 150 条保留短信上垃圾短信的 F1 及其 95 % 区间。\n"
+        "about": "由 `python -m benchmarks.methods docs/reference` 生成：{model}，{processor} 的一个线程，\n"
+        "各运行一次。\n"
+        "alpaca-en：不超过 {short} 个字符的指令及回复，{steps[alpaca-en][0]} 步、每步 {steps[alpaca-en][1]} 行，\n"
+        "在 32 行保留数据上的损失；内存和秒数取自这里。sms-spam：同样的学习率，{steps[sms-spam][0]} 步、\n"
+        "每步 {steps[sms-spam][1]} 行，在 130 条保留短信上垃圾短信的 F1 及其 95 % 区间。\n"
         "这么少的步数只说明学得多快，不说明最终能学到多好。",
         "heads": "| 方法 | 学习的份额（占模型） | 引擎 | 内存峰值 | 每步 CPU 秒 | 学习率 "
         "| alpaca-en 损失 | sms-spam 垃圾短信 F1 |",
@@ -135,15 +136,16 @@ def fill(found: dict[str, Any], cell: Cell, folder: Path) -> None:
 
 def measure(cell: Cell, data: Path) -> dict[str, Any]:
     """The cell's figures: the processor's seconds a step, the peak of training, and the score of the dev split."""
-    rate = {"learning_rate": cell.rate} if cell.rate else {}
-    settings = make_settings({**SHARED, **DATA[cell.data], "data": data, "method": cell.method, **rate})
+    steps, rows = STEPS[cell.data]
+    pace = {"max_steps": steps, "batch_size": rows, **({"learning_rate": cell.rate} if cell.rate else {})}
+    settings = make_settings({**SHARED, **DATA[cell.data], "data": data, "method": cell.method, **pace})
     with tempfile.TemporaryDirectory() as work:
         session = build(settings, Path(work), None, lambda kind, facts: None)
         began = time.process_time()
         if cell.rate:
             for _ in train(session.engine, session.rows, session.masters, session.pace, Place()):
                 pass
-        seconds, memory = (time.process_time() - began) / STEPS, peak_memory_bytes()
+        seconds, memory = (time.process_time() - began) / steps, peak_memory_bytes()
         items = [(item.example, item.row) for item in session.dev]
         answers = ask(session.engine, items, session.task, session.codec, session.cutoff_len, 0)
         learning = sum(weight.numel() for weight in session.masters.weights.values())
@@ -164,7 +166,7 @@ def best_rate(found: dict[str, Any], method: str) -> float:
 def page(found: dict[str, Any], language: str) -> str:
     """The reference page."""
     text = _TEXTS[language]
-    about = text["about"].format(model=MODEL, steps=STEPS, rows=ROWS, short=SHORT, processor=found["processor"])
+    about = text["about"].format(model=MODEL, short=SHORT, processor=found["processor"], steps=STEPS)
     table = [text["heads"], "|---" * (text["heads"].count("|") - 1) + "|", _base(found, text["base"])]
     table += [_line(found, method) for method in METHODS]
     ladder = [text["ladder_heads"], "|---|---|", *(_ladder(found, method) for method in METHODS)]

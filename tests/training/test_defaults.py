@@ -82,6 +82,15 @@ def test_smaller_models_and_smaller_parts_learn_at_higher_rates() -> None:
     assert rate("lora", 1e8) > rate("top_layers", 1e8) > rate("full", 1e8)
 
 
+def test_methods_that_begin_large_learn_slowly_and_those_of_few_numbers_fast() -> None:
+    def rate(method: str) -> float:
+        return derive(given(method=method), FACTS).settings.learning_rate or 0.0
+
+    assert rate("adalora") > rate("lora") == rate("dora") == rate("rslora") > rate("pissa") > rate("olora")
+    assert min(rate(method) for method in ("bitfit", "ia3", "prefix", "prompt")) > rate("lora")
+    assert rate("loraplus") * 16 > rate("lora") > rate("loraplus")
+
+
 def test_loras_rate_is_the_best_of_those_measured_at_both_sizes() -> None:
     def rate(parameters: int) -> float | None:
         return derive(given(), replace(FACTS, parameters=parameters)).settings.learning_rate
