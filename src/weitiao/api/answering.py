@@ -62,7 +62,7 @@ class Respondent:
         """What the run was trained for, or what the model's own category head answers."""
         if self.trained:
             return self.trained.task
-        return Task("classify", categories=self.use.categories) if self.use.head == "category" else None
+        return Task("classify", "", self.use.categories, self.use.several) if self.use.head == "category" else None
 
     def form(self, given: Settings) -> Form:
         """How it is asked."""

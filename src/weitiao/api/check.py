@@ -32,7 +32,7 @@ from weitiao.data.checks import Inspector, Lengths
 from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
 from weitiao.data.partition import SPLITS
 from weitiao.errors import DataError, WeitiaoError
-from weitiao.example import Category, Example, Kind
+from weitiao.example import Example, Kind, names_of
 from weitiao.models.source import ModelSource, resolve
 from weitiao.models.use import context_of, model_config
 from weitiao.objectives.causal import with_answer
@@ -176,7 +176,7 @@ def _one_of_each_first(examples: Sequence[Example]) -> list[Example]:
     seen: dict[str, int] = {}
     turns = []
     for example in examples:
-        name = example.label.name if isinstance(example.label, Category) else ""
+        name = ", ".join(names_of(example.label))
         seen[name] = seen.get(name, 0) + 1
         turns.append(seen[name])
     order = sorted(range(len(examples)), key=lambda index: turns[index])  # which keeps the order within a turn

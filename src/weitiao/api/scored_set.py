@@ -19,7 +19,7 @@ from weitiao.data.dataset import Dataset, Hints
 from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome, Problem
 from weitiao.data.partition import Sources, assigned, partition
 from weitiao.errors import DataError
-from weitiao.example import Category, Example, Kind, Reply, Task, content_key
+from weitiao.example import Categories, Category, Example, Kind, Reply, Task, content_key, names_of
 from weitiao.lineage import Lineage
 from weitiao.models.use import needs_words
 from weitiao.objectives.form import Form, rows_of
@@ -176,13 +176,15 @@ def _has_answer(row: Example | Dropped, task: Task, ledger: Ledger) -> bool:
         return False
     if task.kind == "continue" or (task.kind == "reply" and isinstance(row.label, Reply)):
         return True
-    if isinstance(row.label, Category):
-        if row.label.name not in task.categories:
+    names = names_of(row.label)
+    if isinstance(row.label, Category) or (isinstance(row.label, Categories) and (task.several or len(names) == 1)):
+        unknown = next((name for name in names if name not in task.categories), None)
+        if unknown is not None:
             raise DataError(
                 t(
                     "{source} is labelled “{label}”, which the model cannot answer",
                     source=row.source,
-                    label=row.label.name,
+                    label=unknown,
                 ),
                 t(
                     "it answers: {names}; rename the label, or name the right --label-column",

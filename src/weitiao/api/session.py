@@ -5,7 +5,7 @@ Separate from the training itself so that ``plan`` can build one and say what it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -79,8 +79,9 @@ class Session:
 
     @property
     def task(self) -> Task:
-        """What is asked of every example."""
-        return self.opened.task
+        """What is asked of every example; a category head reads the text without a question."""
+        task = self.opened.task
+        return task if self.settings.head == "words" else replace(task, question="")
 
     @property
     def cutoff_len(self) -> int:

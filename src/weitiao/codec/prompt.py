@@ -1,6 +1,6 @@
 """From an example to the conversation that a model reads, and the answer it should give. One rule for every caller."""
 
-from weitiao.example import Category, Example, Message, Reply, Task
+from weitiao.example import Categories, Category, Example, Message, Reply, Task
 
 
 def conversation(example: Example, task: Task) -> tuple[Message, ...]:
@@ -15,7 +15,7 @@ def answer(example: Example) -> str | None:
     match example.label:
         case Reply(text):
             return text
-        case Category(name):
+        case Category(name) | Categories((name,)):
             return name
         case _:
             return None

@@ -204,7 +204,8 @@ def _task(kind: Kind, keys: Keys, tally: npt.NDArray[np.int64], question: str | 
             t("{path} has one category only: {names}", path=main.path, names=", ".join(categories) or '""'),
             _column_hint(main),
         )
-    return Task(kind, question or _default_question(kind, categories, keys.han_share), categories)
+    several = kind == "classify" and any(len(keys.places.labels[index]) != 1 for index in sets)
+    return Task(kind, question or _default_question(kind, categories, keys.han_share), categories, several)
 
 
 def _default_question(kind: Kind, categories: Sequence[str], han_share: float) -> str:

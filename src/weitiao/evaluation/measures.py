@@ -15,6 +15,7 @@ Effect = Literal["better", "worse", "unclear", ""]
 
 ORDER = (
     "accuracy",
+    "micro_f1",
     "macro_f1",
     "span_f1",
     "auroc",
@@ -29,7 +30,7 @@ ORDER = (
     "rouge_l",
 )
 _HEADLINES = {
-    "classify": ("accuracy", "macro_f1"),
+    "classify": ("accuracy", "micro_f1", "macro_f1"),
     "mark": ("span_f1",),
     "reply": ("loss", "chrf", "rouge_l"),
     "continue": ("bits_per_byte", "loss", "perplexity"),
@@ -189,6 +190,7 @@ def _plain() -> dict[str, Measure]:
     rows: tuple[tuple[str, str, str, Unit, bool], ...] = (
         ("accuracy", t("Accuracy"), t("The share of test rows that got the right answer."), "share", True),
         ("macro_f1", t("Macro F1"), t("F1 of each category, averaged so that a rare one counts fully."), "share", True),
+        ("micro_f1", t("Micro F1"), t("F1 over the decisions of all categories together."), "share", True),
         ("span_f1", t("Span F1"), t("Finding every span and marking nothing else, in one number."), "share", True),
         ("auroc", t("AUROC"), t("How well the probabilities rank: 1 is perfect, 0.5 is guessing."), "index", True),
         ("ece", t("Calibration error"), t("How far confidence is from being right, on average."), "share", False),
@@ -202,7 +204,7 @@ def _plain() -> dict[str, Measure]:
         ("loss", t("Loss"), t("How surprised the model is by the right answer, in nats."), "amount", False),
         ("perplexity", t("Perplexity"), t("As if choosing among so many tokens at each step."), "amount", False),
         ("bits_per_byte", t("Bits per byte"), t("Bits it takes to predict one byte of the text."), "amount", False),
-        ("exact_match", t("Exact match"), t("The share of replies that equal the reference."), "share", True),
+        ("exact_match", t("Exact match"), t("The share of answers that equal the reference."), "share", True),
         ("chrf", t("chrF"), t("Overlap with the reference in short runs of characters, up to 100."), "hundred", True),
         ("bleu", t("BLEU"), t("Overlap with the reference in runs of words, up to 100."), "hundred", True),
         ("rouge_l", t("ROUGE-L"), t("The longest sequence of words shared with the reference."), "share", True),

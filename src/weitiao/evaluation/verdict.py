@@ -15,7 +15,7 @@ from weitiao.words import t
 FEW_ITEMS = 50
 
 _SHOWN_FOR: dict[Kind, tuple[str, ...]] = {
-    "classify": ("accuracy", "macro_f1", "ece"),
+    "classify": ("accuracy", "micro_f1", "macro_f1", "exact_match", "ece"),
     "reply": ("loss", "chrf", "rouge_l", "exact_match"),
     "continue": ("bits_per_byte",),
     "mark": ("loss",),
@@ -72,12 +72,13 @@ def _wording(name: str) -> _Wording:
     wordings = {
         "accuracy": _Wording(t("accuracy"), 1, percent=True),
         "macro_f1": _Wording(t("macro-F1"), 1, percent=True),
+        "micro_f1": _Wording(t("micro-F1"), 1, percent=True),
         "ece": _Wording(t("the calibration error (lower is better)"), 1, percent=True),
         "loss": _Wording(t("the loss per token (lower is better)"), 3, percent=False),
         "bits_per_byte": _Wording(t("the bits per byte (lower is better)"), 3, percent=False),
         "chrf": _Wording(t("the chrF score"), 1, percent=False),
         "rouge_l": _Wording(t("the ROUGE-L score"), 1, percent=True),
-        "exact_match": _Wording(t("the share of exact replies"), 1, percent=True),
+        "exact_match": _Wording(t("the share of exact answers"), 1, percent=True),
     }
     return wordings[name]
 

@@ -21,7 +21,7 @@ TEMPLATES = ("plain", "chatml")
 """The built-in chat templates, for models that bring none."""
 
 METRICS = (
-    "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1",
+    "accuracy", "micro_f1", "macro_f1", "ece", "brier", "auroc", "span_f1",
     "loss", "perplexity", "bits_per_byte", "exact_match", "chrf", "bleu", "rouge_l",
 )  # fmt: skip
 LABEL_METRICS = ("f1/", "precision/", "recall/")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from weitiao.models.anatomy import Model, blocks, embeddings, head_width
 from weitiao.models.head_parts import head_parts
-from weitiao.models.heads import attends_both_ways
+from weitiao.models.heads import attends_both_ways, two_way, use_of
 from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, Batch, after, batches_of_step, micro_batches, padded
 from weitiao.training.chance import seed_for
@@ -87,6 +87,7 @@ class Exact:
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
         self.model.eval()
+        several = use_of(self.model).several
         with torch.inference_mode():
             shared = shared_length(rows) if SHARE_PREFIX and not self._both_ways else 0
             prefix = Prefix(self.model, rows[0].tokens[:shared]) if shared else None
@@ -95,7 +96,9 @@ class Exact:
                 batch = after(padded([rests[index] for index in group], self._both_ways), shared)
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
                 logs = [
-                    log_probabilities(logits_of(self.model, hidden[part], wide=True), targets[part], candidates)
+                    log_probabilities(
+                        logits_of(self.model, hidden[part], wide=True), targets[part], candidates, several
+                    )
                     for part in head_parts(len(targets), head_width(self.model))
                 ]
                 counts = [rests[index].asked for index in group]
@@ -103,8 +106,16 @@ class Exact:
                     yield index, found.numpy()
 
 
-def log_probabilities(logits: Tensor, targets: Tensor, candidates: Sequence[int] | None) -> Tensor:
-    """Of the ``targets``, [asked], or of the tokens ``candidates``, [asked, candidates], from float32 logits."""
+def log_probabilities(
+    logits: Tensor, targets: Tensor, candidates: Sequence[int] | None, several: bool = False
+) -> Tensor:
+    """Of the ``targets``, [asked], or of the answers ``candidates``, [asked, candidates], from float32 logits."""
+    if several:
+        pairs, answers = two_way(logits.float(), targets)
+        logs = torch.log_softmax(pairs, dim=-1)
+        if candidates is None:
+            return logs.gather(1, answers[:, None]).view(logits.shape).sum(1)
+        return logs[:, 1].view(logits.shape)[:, torch.tensor(list(candidates), device=logits.device)]
     every = torch.logsumexp(logits.float(), dim=-1, keepdim=True)
     if candidates is None:
         return (logits.gather(1, targets[:, None]) - every)[:, 0]

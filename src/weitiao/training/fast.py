@@ -18,6 +18,7 @@ from weitiao.models.fast.native import kernels
 from weitiao.models.fast.pattern import UnlikeError, skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import use_of
 from weitiao.objectives.row import Row
 from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.activations import Activations
@@ -106,13 +107,14 @@ class Fast:
 
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
+        several = use_of(self.model).several
         weight = head(self.model).weight.detach().float()  # type: ignore[union-attr, operator]
         for numbers, layout in _layouts(rows, CAPACITY, shared_length(rows)):
             below = self._activations.of_pass(layout) if self._activations else None
             hidden = self._stack.hidden(layout, below).float()
             targets = torch.from_numpy(layout.targets)
             logs = [
-                log_probabilities(nn.functional.linear(hidden[part], weight), targets[part], candidates)
+                log_probabilities(nn.functional.linear(hidden[part], weight), targets[part], candidates, several)
                 for part in head_parts(len(targets), head_width(self.model))
             ]
             counts = [rows[number].asked for number in numbers]
@@ -140,7 +142,8 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
         return exact, ""
     try:
         check_fits(model)
-        some = [_all_asked(rows[number], head_width(model)) for number in range(min(len(rows), _CHECKED_ROWS))]
+        answers = 2 if use_of(model).several else head_width(model)
+        some = [_all_asked(rows[number], answers) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
         before = _calculated(model, exact, some)
         fast = Fast(model)

@@ -17,6 +17,7 @@ from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.product import add_gradient
 from weitiao.models.fast.rotation import Angles
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import two_way, use_of
 
 
 class Stack:
@@ -24,6 +25,7 @@ class Stack:
 
     def __init__(self, model: Model) -> None:
         self._parts = skeleton(model)
+        self._several = use_of(model).several
         self._blocks = [Block(parts) for parts in self._parts.blocks]
 
     @property
@@ -123,8 +125,13 @@ class Stack:
         back = torch.empty_like(hidden)
         loss = 0.0
         for part in head_parts(len(hidden), weight.shape[0]):
-            logits = nn.functional.linear(hidden[part], weight)
-            loss += float(elementwise.cross_entropy(logits, targets[part]).sum(dtype=torch.float64))
+            logits, wanted = nn.functional.linear(hidden[part], weight), targets[part]
+            if self._several:
+                pairs, wanted = two_way(logits, wanted)
+                loss += float(elementwise.cross_entropy(pairs, wanted).sum(dtype=torch.float64))
+                logits = pairs[:, 1].reshape(logits.shape)
+            else:
+                loss += float(elementwise.cross_entropy(logits, wanted).sum(dtype=torch.float64))
             torch.mm(logits, weight, out=back[part])
             if weight.requires_grad:
                 add_gradient(weight, logits.t() @ hidden[part])
