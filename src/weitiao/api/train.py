@@ -14,9 +14,13 @@ from contextlib import chdir
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
 
 from weitiao.api.begun_in import begun_in
 from weitiao.api.listener import Listener
+from weitiao.api.probe import probe, take
 from weitiao.api.reporting import Spent, publish
 from weitiao.api.session import Session, build, lineage_of
 from weitiao.api.steps import Best, Course, take_steps
@@ -26,13 +30,15 @@ from weitiao.codec import clock
 from weitiao.errors import MachineError, SettingsError
 from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.ask import ask
-from weitiao.evaluation.commonest import commonest_answers
+from weitiao.evaluation.commonest import commonest_answers, nothing_marked
+from weitiao.evaluation.marked import gold_json, in_words
 from weitiao.evaluation.stored import answers_from_json, answers_json
 from weitiao.example import names_of
 from weitiao.lineage import Lineage, differences, digest_json
 from weitiao.methods import save_result
 from weitiao.models.anatomy import parameter_count, plain
 from weitiao.models.whole_folder import force
+from weitiao.objectives.mark import gold_spans
 from weitiao.run import Events, Run, is_run, locked, new_run_folder, rewind_events, write_whole
 from weitiao.settings import Settings, parse_settings, settings_yaml
 from weitiao.training import machine
@@ -92,16 +98,19 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> R
     run.work.mkdir(parents=True, exist_ok=True)
     known = _known_lineage(run)  # then its ledger is written, and stays as it is where resuming is refused
     moment = datetime.fromisoformat(known.moment) if known and known.moment else None
-    if known:  # the disk may be fuller by now, and the bits are another's
-        decided = parse_settings([str(run.settings)]).settings
+    decided = parse_settings([str(run.settings)]).settings if known else None
+    if decided:  # the disk may be fuller by now, and the bits are another's
         settings = settings.model_copy(update={"keep_activations": decided.keep_activations})
     with clock.fixed_at(moment):  # on another day, too, a template writes the date on which the run began
         session = build(settings, run.work, None if known else run.ledger, listen)
+    probed = _probed(run, session, decided, stop, listen)
     lineage = _lineage(session)
     checkpoint = _settle(run, session, known, lineage, listen)
     _check_disk(run, session)
     events = Events(run.events, listen)
     try:
+        if probed:
+            events.add("probe", **probed)
         events.add("plan", **asdict(session.planned), steps=session.pace.rate.steps, engine=session.engine.name)
         if len(session.dev) == 1:
             events.add("warning", message=t("one dev row is too few to choose by: the last checkpoint is taken"))
@@ -125,6 +134,22 @@ def _known_lineage(run: Run) -> Lineage | None:
     if not run.lineage.is_file():
         return None
     return Lineage.from_json(json.loads(run.lineage.read_text(encoding="utf-8")))
+
+
+def _probed(
+    run: Run, session: Session, decided: Settings | None, stop: StopRequest, listen: Listener
+) -> dict[str, Any] | None:
+    """Let the run take the learning rate that a probe finds, once: what it found; of a run that goes on, nothing."""
+    if not session.settings.probe_learning_rate:
+        return None
+    if decided:
+        take(session, decided.learning_rate or 0.0)
+        return None
+    _check_disk(run, session)
+    started = time.monotonic()
+    tried = [asdict(each) for each in probe(session, stop, listen)]
+    seconds = round(time.monotonic() - started, 2)
+    return {"tried": tried, "taken": session.pace.rate.peak, "seconds": seconds}
 
 
 def _lineage(session: Session) -> Lineage:
@@ -188,10 +213,11 @@ def _check_disk(run: Run, session: Session) -> None:
 def _disk_needed(session: Session) -> int:
     """Checkpoints that may exist at once (float32 weights, and twice that for the optimizer), and the result."""
     trained = sum(weight.numel() for weight in session.masters.weights.values()) * 4
+    each = 5 if session.settings.method == "adalora" else 3  # weights, moments, and what AdaLoRA weighs
     copies = session.settings.save_total_limit + 2  # the best one, and one that is being written
     whole = parameter_count(session.model) * machine.dtype_of(session.settings.precision).itemsize
-    result = trained if session.settings.method == "lora" else whole
-    return trained * 3 * copies + result + (100 << 20)
+    result = 2 * trained if isinstance(session.model, PeftModel) else whole
+    return trained * each * copies + result + (100 << 20)
 
 
 def _bytes_in(folder: Path) -> int:
@@ -203,6 +229,8 @@ def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Liste
 
     A head that was just drawn answers by chance: in its place stand the answers that need no model.
     """
+    if session.new_head and session.task.kind == "mark":
+        return nothing_marked([gold_json(gold_spans(item.example), item.example.text) for item in session.test])
     if session.new_head:
         gold = [names_of(item.example.label) for item in session.test]
         return commonest_answers(gold, session.task, session.prepared.counts["train"], session.prepared.train_rows)
@@ -217,7 +245,12 @@ def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Liste
 def _first_answers(session: Session, before: Answers) -> list[dict[str, str]]:
     """What the model said to the first test items, for a person to see."""
     said = zip(session.test[:_SHOWN_ANSWERS], before.predicted, before.gold, strict=False)
-    return [{"text": item.example.text, "answer": answer, "wanted": gold} for item, answer, gold in said if answer]
+    read = in_words if session.task.kind == "mark" else str
+    return [
+        {"text": item.example.text, "answer": read(answer), "wanted": read(gold)}
+        for item, answer, gold in said
+        if answer
+    ]
 
 
 def _ask_test(run: Run, session: Session, when: str, stop: StopRequest, listen: Listener) -> Answers:

@@ -13,6 +13,15 @@ from weitiao.evaluation.answers import Answers, category_answers
 from weitiao.example import Task
 
 
+def nothing_marked(gold: Sequence[str]) -> Answers:
+    """The answer that marks nothing to texts whose right marks are ``gold``; nothing is said of a label, so no loss."""
+    count = len(gold)
+    none = np.zeros(count, dtype=np.int64)
+    return Answers(
+        "mark", tuple(gold), ("",) * count, None, np.zeros(count), none, none, np.ones(count, dtype=np.bool_)
+    )
+
+
 def commonest_answers(gold: Sequence[Sequence[str]], task: Task, counts: Mapping[str, int], rows: int) -> Answers:
     """Its answers to items that have the categories ``gold``; ``counts`` are of the ``rows`` of the training split.
 

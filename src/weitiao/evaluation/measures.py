@@ -18,12 +18,15 @@ ORDER = (
     "micro_f1",
     "macro_f1",
     "span_f1",
+    "span_precision",
+    "span_recall",
     "auroc",
     "ece",
     "brier",
     "loss",
     "perplexity",
     "bits_per_byte",
+    "blank_accuracy",
     "exact_match",
     "chrf",
     "bleu",
@@ -31,9 +34,9 @@ ORDER = (
 )
 _HEADLINES = {
     "classify": ("accuracy", "micro_f1", "macro_f1"),
-    "mark": ("span_f1",),
+    "mark": ("span_f1", "span_precision", "span_recall"),
     "reply": ("loss", "chrf", "rouge_l"),
-    "continue": ("bits_per_byte", "loss", "perplexity"),
+    "continue": ("bits_per_byte", "blank_accuracy", "loss", "perplexity"),
 }
 
 
@@ -182,6 +185,18 @@ def _per_category(name: str, stem: str, label: str) -> Measure | None:
             t("F1, {label}", label=label),
             t("Finding every “{label}” and raising no false alarm, in one number: 100 % is perfect.", label=label),
         ),
+        "span_precision": (
+            t("Precision, {label}", label=label),
+            t("Of the spans that were marked “{label}”, the share that is right.", label=label),
+        ),
+        "span_recall": (
+            t("Recall, {label}", label=label),
+            t("Of the spans that really are “{label}”, the share that was found.", label=label),
+        ),
+        "span_f1": (
+            t("F1, {label}", label=label),
+            t("Finding every “{label}” and marking nothing else, in one number: 100 % is perfect.", label=label),
+        ),
     }.get(stem)
     return Measure(name, made[0], made[1], "share", True) if made else None
 
@@ -192,6 +207,20 @@ def _plain() -> dict[str, Measure]:
         ("macro_f1", t("Macro F1"), t("F1 of each category, averaged so that a rare one counts fully."), "share", True),
         ("micro_f1", t("Micro F1"), t("F1 over the decisions of all categories together."), "share", True),
         ("span_f1", t("Span F1"), t("Finding every span and marking nothing else, in one number."), "share", True),
+        (
+            "span_precision",
+            t("Span precision"),
+            t("Of the spans that were marked, the share with the right type and borders."),
+            "share",
+            True,
+        ),
+        (
+            "span_recall",
+            t("Span recall"),
+            t("Of the spans that should be marked, the share that was found."),
+            "share",
+            True,
+        ),
         ("auroc", t("AUROC"), t("How well the probabilities rank: 1 is perfect, 0.5 is guessing."), "index", True),
         ("ece", t("Calibration error"), t("How far confidence is from being right, on average."), "share", False),
         (
@@ -204,6 +233,7 @@ def _plain() -> dict[str, Measure]:
         ("loss", t("Loss"), t("How surprised the model is by the right answer, in nats."), "amount", False),
         ("perplexity", t("Perplexity"), t("As if choosing among so many tokens at each step."), "amount", False),
         ("bits_per_byte", t("Bits per byte"), t("Bits it takes to predict one byte of the text."), "amount", False),
+        ("blank_accuracy", t("Blank accuracy"), t("The share of hidden tokens that were guessed."), "share", True),
         ("exact_match", t("Exact match"), t("The share of answers that equal the reference."), "share", True),
         ("chrf", t("chrF"), t("Overlap with the reference in short runs of characters, up to 100."), "hundred", True),
         ("bleu", t("BLEU"), t("Overlap with the reference in runs of words, up to 100."), "hundred", True),

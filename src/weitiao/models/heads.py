@@ -24,6 +24,8 @@ def use_of(model: Model) -> Use:
     if inner.get_output_embeddings() is not None:
         return WORDS
     names = {int(number): str(name) for number, name in dict(inner.config.id2label or {}).items()}
+    if type(inner).__name__.endswith("ForTokenClassification"):
+        return Use("tokens", tuple(names[number] for number in sorted(names)))
     several = inner.config.problem_type == "multi_label_classification"
     return Use("category", tuple(names[number] for number in sorted(names)), several)
 
@@ -51,19 +53,6 @@ def below_head(model: Model) -> nn.Module:
         return body
     held = blocks(model)
     return next(module for module in body.children() if held in module.modules())
-
-
-def attends_both_ways(model: Model) -> bool:
-    """Whether a token sees those behind it: found out with two texts that differ in their last token alone."""
-    body, device = plain(model).base_model, next(model.parameters()).device
-    learns = model.training
-    model.eval()
-    with torch.no_grad():
-        first, second = (
-            body(input_ids=torch.tensor([[3, last]], device=device)).last_hidden_state[0, 0] for last in (4, 5)
-        )
-    model.train(learns)
-    return not torch.equal(first, second)
 
 
 def two_way(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

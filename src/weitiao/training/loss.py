@@ -20,6 +20,7 @@ from weitiao.models.heads import below_head, two_way, use_of
 from weitiao.models.use import WORDS
 from weitiao.objectives.row import IGNORE
 from weitiao.training.batches import Batch
+from weitiao.training.surroundings import surroundings
 
 
 def learn(model: Model, batch: Batch, past: Cache | None = None) -> tuple[float, int]:
@@ -47,17 +48,8 @@ def asked_hidden(model: Model, batch: Batch, past: Cache | None = None) -> tuple
     device = next(model.parameters()).device
     targets = torch.from_numpy(batch.targets).to(device).flatten()
     asked = torch.nonzero(targets != IGNORE).flatten()
-    tokens = torch.from_numpy(batch.tokens).to(device)
-    if batch.present is not None:  # where a row begins at place 0 the model knows its own positions
-        output = plain(model).base_model(input_ids=tokens, attention_mask=torch.from_numpy(batch.present).to(device))
-    else:
-        output = plain(model).base_model(
-            input_ids=tokens,
-            position_ids=torch.from_numpy(batch.positions).to(device),
-            attention_mask=None,  # an all-ones mask would let packed rows see each other
-            past_key_values=past,
-            use_cache=past is not None,
-        )
+    with surroundings(model, batch, past) as stated:
+        output = plain(model).base_model(input_ids=torch.from_numpy(batch.tokens).to(device), **stated)
     return output.last_hidden_state.flatten(0, 1)[asked], targets[asked]
 
 
