@@ -18,7 +18,7 @@ from weitiao.api.check import Checked, check
 from weitiao.api.preparation import encode_rows, open_sources, prepare
 from weitiao.codec import open_codec
 from weitiao.data.ledger import Ledger
-from weitiao.errors import DataError, ModelError, SettingsError
+from weitiao.errors import DataError, ModelError
 from weitiao.objectives.form import Form
 from weitiao.settings import make_settings
 from weitiao.training.rows import Rows, RowWriter

@@ -265,9 +265,7 @@ def test_rows_that_all_contradict_each_other_are_listed_before_the_refusal(
     assert told["error"]["exit_code"] == 3
 
 
-def test_marked_spans_are_checked(
-    tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_marked_spans_are_checked(tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.conll"
     path.write_text("".join(f"Anna{n} B-PER\nsleeps O\n\n" for n in range(12)), encoding="utf-8")
     out, _ = run(capsys, path)

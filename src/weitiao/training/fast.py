@@ -18,6 +18,7 @@ from weitiao.models.fast.parts import Skeleton, UnlikeError
 from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import use_of
 from weitiao.models.virtual import virtual_tokens
 from weitiao.objectives.row import Row
 from weitiao.training.activation_files import ActivationFiles
@@ -105,7 +106,8 @@ class Fast:
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
         width = () if candidates is None else (len(candidates),)
-        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates), width)
+        several = use_of(self.model).several
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates, several), width)
 
     def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
@@ -155,7 +157,8 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
         fitting(model)
         if any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
             raise UnlikeError(t("its rows are read from both sides"))
-        some = [_all_asked(rows[number], head_width(model)) for number in range(min(len(rows), _CHECKED_ROWS))]
+        answers = 2 if use_of(model).several else head_width(model)
+        some = [_all_asked(rows[number], answers) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
         proof = Proof(exact, some)
         fast = Fast(model)

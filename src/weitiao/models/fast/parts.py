@@ -76,6 +76,7 @@ class HeadParts:
 
     output: nn.Linear
     before: Callable[[Tensor], Tensor] | None = None  # [asked, width] to [asked, width]
+    several: bool = False  # each logit answers yes or no
 
 
 @dataclass(frozen=True, slots=True)
