@@ -21,7 +21,7 @@ from weitiao.api.preparation import (
     prepare,
 )
 from weitiao.api.starting_model import start
-from weitiao.api.workload import workload
+from weitiao.api.workload import calculated, workload
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Ledger
 from weitiao.evaluation.score import rows_of_example
@@ -59,7 +59,7 @@ _GPU_CAPACITY = 16384
 
 @dataclass
 class Session:
-    """All that a run has in memory. ``model`` and ``masters`` change; the rest does not."""
+    """All that a run has in memory. ``model`` and ``masters`` change; of the rest, a probe changes the rate."""
 
     settings: Settings  # nothing is left open
     reasons: dict[str, str]  # why each derived setting is what it is
@@ -117,6 +117,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     loaded, model, masters = _learner(source, settings, use, pace.rate.steps)
     engine, note = engine_for(model, settings.engine, rows)
     listen("engine", {"name": engine.name, "note": note})
+    listen("layout", {"calculated": round(calculated(engine, rows, pace), 4)})
     reads = rows_of_example(codec, opened.task) if opened.task.kind == "classify" and use == WORDS else 1
     keeping = keep(engine, rows, _wish(settings, pace, prepared, reads))
     listen("activations", {"kept": keeping.kept, "bytes": keeping.missing_bytes, "note": keeping.note})
