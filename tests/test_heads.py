@@ -159,7 +159,9 @@ def test_the_loss_is_transformers_own(family: str, tiny_folders: TinyFolders, tm
 
 
 @pytest.mark.parametrize("method", METHOD)
-@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3", "mistral", "glm4"])
+@pytest.mark.parametrize(
+    "family", ["llama", "qwen3", "gemma3", "mistral", "glm4", "bert", "roberta", "xlm-roberta", "camembert"]
+)
 def test_the_fast_engine_learns_and_reads_as_the_exact_one(family: str, method: str, tiny_folders: TinyFolders) -> None:
     curves, read = [], []
     some = rows(tiny_folders[family])
@@ -176,12 +178,19 @@ def test_the_fast_engine_learns_and_reads_as_the_exact_one(family: str, method: 
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_auto_takes_the_fast_engine_for_a_head_on_a_decoder(tiny_llama: Path, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("family", ["llama", "bert", "roberta"])
+def test_auto_takes_the_fast_engine_for_a_head(family: str, tiny_folders: TinyFolders, dtype: torch.dtype) -> None:
     for method in METHOD:
-        _, model = with_head(tiny_llama, method, dtype)
+        _, model = with_head(tiny_folders[family], method, dtype)
         one_precision(model, dtype)
-        engine, note = engine_for(model, "auto", rows(tiny_llama))
+        engine, note = engine_for(model, "auto", rows(tiny_folders[family]))
         assert (engine.name, note) == ("fast", "")
+
+
+def test_auto_takes_the_exact_engine_for_an_encoder_without_the_pattern(tiny_folders: TinyFolders) -> None:
+    for family, block in (("distilbert", "TransformerBlock"), ("electra", "ElectraLayer")):
+        engine, note = engine_for(with_head(tiny_folders[family], "lora")[1], "auto", rows(tiny_folders[family]))
+        assert engine.name == "exact" and block in note
 
 
 @pytest.mark.parametrize("family", ["bert", "deberta-v2", "modernbert"])

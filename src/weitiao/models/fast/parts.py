@@ -89,6 +89,11 @@ class Skeleton:
     norm: Norm | LayerNorm  # of what the last block leaves
     head: HeadParts
 
+    @property
+    def causal(self) -> bool:
+        """Whether a token sees only those before it."""
+        return self.blocks[0].causal
+
 
 def simple(layer: nn.Module) -> nn.Module:
     """The layer, where it is linear, alone or with plain LoRA. Raises UnlikeError."""
