@@ -1,7 +1,7 @@
 """What rendering and masking cost beside tokenizing alone: ``python benchmarks/codec.py MODEL [DATA …]``.
 
-Compares ``Codec.encode_conversations`` with one ``tokenizers.encode_batch`` of the very texts that it renders, on 4,000
-rows of each data set (repeated where it has fewer), and prints one JSON object. Both are run in turn, and the best time
+Compares ``Codec.encode_conversations`` with one ``tokenizers.encode_batch`` of the very texts that it renders, on up to
+4,000 rows of each data set, none of them twice, and prints one JSON object. Both are run in turn, and the best time
 of each counts, so that a busy machine disturbs the ratio little. Seconds of the wall and of the processor.
 """
 
@@ -11,7 +11,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from itertools import cycle, islice
+from itertools import islice
 from typing import Any
 
 from weitiao.api.preparation import open_sources
@@ -28,11 +28,11 @@ ROUNDS = 15
 
 
 def conversations(data: str) -> list[tuple[Message, ...]]:
-    """The usable rows of ``data`` with their answers, repeated up to ROWS."""
+    """The first usable rows of ``data`` with their answers."""
     opened = open_sources(make_settings({"data": data}))
     rows = assigned(opened.sources, opened.partition)
-    found = [with_answer(item, opened.task) for item, split in rows if split and isinstance(item, Example)]
-    return list(islice(cycle(found), ROWS))
+    found = (with_answer(item, opened.task) for item, split in rows if split and isinstance(item, Example))
+    return list(islice(found, ROWS))
 
 
 def seconds(function: Callable[[], Any]) -> tuple[float, float]:

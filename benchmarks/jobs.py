@@ -67,6 +67,7 @@ def _peer(program: str, setting: str = "default", *arguments: str) -> Side:
 
 _LORA = ("lora_rank=8", "lora_alpha=16", "learning_rate=2e-4", "epochs=1")
 _FULL = ("method=full", "learning_rate=2e-5", "epochs=1")
+_TOP = ("method=top_layers", "top_layers=4", "epochs=2")
 _EQUAL = _ours("train", "default", *_LORA)  # as the peers train
 
 JOBS = (
@@ -113,8 +114,11 @@ JOBS = (
         rows="sms",
         batch=16,
         steps=4,
-        ours=_ours("train", "top 4 layers, second epoch", "method=top_layers", "top_layers=4", "epochs=2"),
-        against=(Against(_peer("trl"), 50),),
+        ours=_ours("train", "top 4 layers, second epoch", *_TOP),
+        against=(
+            Against(_peer("trl"), 50),
+            Against(_ours("train", "activations not kept", *_TOP, "keep_activations=off")),
+        ),
     ),
     Job(
         name="full",
@@ -207,6 +211,7 @@ JOBS = (
         against=(
             Against(_ours("train", "exact engine", *_LORA, flags=("--engine=exact",))),
             Against(_ours("train", "no shared prefix", *_LORA, flags=("--without=prefix",))),
+            Against(_ours("train", "no compiled kernels", *_LORA, flags=("--without=kernels",))),
         ),
     ),
 )

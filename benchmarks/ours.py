@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -27,6 +28,8 @@ _EVALUATED_EVERY = 2  # steps, when time to a loss is measured
 def main() -> None:
     settle()  # before torch is loaded, as the command line does
     given = arguments()
+    if given.without == "kernels":
+        os.environ["WEITIAO_KERNELS"] = "off"
     write_result(given.result, {**WHAT[given.what](given), "versions": versions("weitiao", "torch", "transformers")})
 
 
@@ -37,7 +40,9 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--engine", default="auto", choices=["auto", "fast", "exact"])
-    parser.add_argument("--without", default="", choices=["", "prefix"], help="a fast path that is switched off")
+    parser.add_argument(
+        "--without", default="", choices=["", "prefix", "kernels"], help="a fast path that is switched off"
+    )
     parser.add_argument("--loss", type=float, help="of reach: the held-out loss to reach")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the run")
     return parser.parse_args()
@@ -72,9 +77,10 @@ def reach(given: argparse.Namespace) -> dict[str, Any]:
 
     meter, session = Meter(), _session(given)
     held_out = [item.row for item in session.dev]
+    asked = sum(row.asked for row in held_out)
 
     def loss() -> float:
-        return float(row_losses(session.engine, held_out).sum() / sum(row.asked for row in held_out))
+        return float(row_losses(session.engine, held_out, session.cutoff_len).sum() / asked)
 
     curve = [(0, loss())]
     meter.begin()

@@ -19,11 +19,12 @@ from transformers import AutoModelForCausalLM
 import tiny
 from conftest import TinyFolders
 from tiny_training import METHOD, gradients, learner, pace, random_rows
-from weitiao.methods import Full, Lora, Method, TopLayers, trained
+from weitiao.methods import BitFit, Full, Lora, Method, TopLayers, trained
 from weitiao.models.anatomy import Model
 from weitiao.models.fast import elementwise, native
 from weitiao.models.fast.layout import lay_out
-from weitiao.models.fast.pattern import UnlikeError
+from weitiao.models.fast.parts import UnlikeError
+from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.precision import one_precision
 from weitiao.objectives.row import IGNORE, Row
@@ -56,6 +57,8 @@ CONFIGURATIONS = {
     "one key head for each query head": transformers.LlamaConfig(**{**SIZES, "num_key_value_heads": 4}),
 }
 METHODS: dict[str, Method] = {"lora": Lora(4), "full": Full(), "top_layers": TopLayers(1)}
+METHODS |= {"bitfit": BitFit(), "rslora": Lora(4, variant="rslora")}
+METHODS |= {"pissa": Lora(4, start="pissa"), "olora": Lora(4, start="olora")}
 
 
 @pytest.fixture(params=["compiled", "torch"], autouse=False)
@@ -119,7 +122,7 @@ def test_loss_and_gradients_are_transformers_own(
         wanted_loss = sum(exact.pass_over([row]) for row in some)
         wanted = taken(model)
         for groups in ([[0, 1, 2, 3, 4]], [[1, 4], [0], [2, 3]]):
-            stack = Stack(model)
+            stack = Stack(skeleton(model))
             loss = stack.learn(lay_out(some, groups, prefix))
             assert loss == pytest.approx(wanted_loss, rel=share / 10)
             found = taken(model)

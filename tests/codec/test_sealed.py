@@ -136,7 +136,7 @@ PAIRS = {name: (Template(source, NAMES), Template(source, NAMES, frames=False)) 
 
 
 def test_the_kept_frames_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weitiao.codec.template._FRAMES", 5)
+    monkeypatch.setattr("weitiao.codec.template.FRAMES", 5)
     template, slow = Template(TEMPLATES["chatml"], NAMES), Template(TEMPLATES["chatml"], NAMES, frames=False)
     for count in range(1, 20):
         assert text_of(template, *["x"] * count) == text_of(slow, *["x"] * count)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from weitiao.settings import Settings, make_settings
+from weitiao.settings import LORA_KINDS, METHODS, TOKEN_KINDS, Settings, make_settings
 from weitiao.settings.forms import forms
 from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
 from weitiao.words import set_language
@@ -22,7 +22,7 @@ FACTS = Facts(
 MAY_STAY_OPEN = {
     "dev", "test", "format", "kind", "text_column", "label_column", "prompt_column", "reply_column", "question",
     "max_samples", "header", "documents", "template", "max_steps", "output_dir", "lang", "warmup_steps",
-    "activations_limit_gb",
+    "activations_limit_gb", "tokenizer",
 }  # fmt: skip
 
 
@@ -30,16 +30,18 @@ def given(**values: Any) -> Settings:
     return make_settings({"model": "m", "data": "d", **values})
 
 
-@pytest.mark.parametrize("method", ["full", "top_layers", "lora"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", ["classify", "reply", "continue"])
 def test_nothing_that_training_needs_stays_open(method: str, kind: Any) -> None:
     settings = derive(given(method=method), replace(FACTS, kind=kind)).settings
-    unneeded = MAY_STAY_OPEN | ({"lora_rank", "lora_alpha"} if method != "lora" else set())
+    unneeded = MAY_STAY_OPEN | (set() if method in LORA_KINDS else {"lora_rank", "lora_alpha"})
+    unneeded |= set() if method == "loraplus" else {"lora_plus_ratio"}
+    unneeded |= set() if method in TOKEN_KINDS else {"virtual_tokens"}
     assert {name for name in forms() if getattr(settings, name) is None} <= unneeded
     assert settings.precision in ("bf16", "fp32")
 
 
-@pytest.mark.parametrize("method", ["full", "top_layers", "lora"])
+@pytest.mark.parametrize("method", METHODS)
 def test_every_value_that_was_derived_has_a_reason_in_both_languages(method: str) -> None:
     open_settings = given(method=method)
     english = derive(open_settings, FACTS)
@@ -78,6 +80,13 @@ def test_smaller_models_and_smaller_parts_learn_at_higher_rates() -> None:
         rates = [rate(method, size) for size in (1e8, 1e9, 7e9)]
         assert rates == sorted(rates, reverse=True) and rates[0] > rates[-1]
     assert rate("lora", 1e8) > rate("top_layers", 1e8) > rate("full", 1e8)
+
+
+def test_loras_rate_is_the_best_of_those_measured_at_both_sizes() -> None:
+    def rate(parameters: int) -> float | None:
+        return derive(given(), replace(FACTS, parameters=parameters)).settings.learning_rate
+
+    assert [rate(134_515_008), rate(268_098_176)] == [2e-3, 1e-3]  # SmolLM2, Gemma 3
 
 
 def test_more_rows_mean_larger_batches_and_fewer_epochs() -> None:
@@ -132,3 +141,25 @@ def test_the_warm_up_is_a_share_of_the_steps_or_a_number_of_them() -> None:
     assert warmup_steps(derive(given(warmup_ratio=0.0), FACTS).settings, 95) == 0
     counted = derive(given(warmup_steps=7), FACTS)
     assert warmup_steps(counted.settings, 95) == 7 and counted.settings.warmup_ratio is None
+
+
+def test_a_fresh_model_learns_in_larger_steps_the_narrower_it_is() -> None:
+    def fresh(**facts: Any) -> Settings:
+        known = replace(FACTS, kind="continue", fresh=True, train_tokens=3_000_000, **facts)
+        return derive(make_settings({"model": "preset:tiny", "data": "d"}), known).settings
+
+    rates = [fresh(width=width).learning_rate or 0.0 for width in (256, 512, 768)]
+    assert rates == [2.9e-3, 1.5e-3, 9.8e-4]
+    assert fresh().method == "full"
+    assert [fresh(parameters=size).epochs for size in (100_000, 300_000, 10**8)] == [1.0, 2.0, 4.0]
+
+
+def test_a_step_over_raw_text_is_measured_in_tokens() -> None:
+    def batch(rows: int, tokens: int) -> int:
+        known = replace(FACTS, kind="continue", train_rows=rows, train_tokens=tokens)
+        return derive(given(), known).settings.batch_size or 0
+
+    assert batch(1000, 100_000) == 20
+    assert batch(10_000, 1_000_000) == 50
+    assert batch(100_000, 200_000_000) == 8
+    assert batch(10, 100_000) == 1

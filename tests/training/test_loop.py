@@ -237,3 +237,21 @@ def _break_at(step: int, patch: pytest.MonkeyPatch) -> None:
 
 def gradients_in(masters: Masters) -> list[torch.Tensor]:
     return [weight.grad for weight in masters.weights.values() if weight.grad is not None]
+
+
+def test_every_epoch_draws_its_own_noise_and_going_on_draws_the_same(tiny_llama: Path) -> None:
+    rows = random_rows(10)
+
+    def draw(row: Row, epoch: int, number: int) -> Row:
+        drawn.append((epoch, number))
+        return row
+
+    drawn: list[tuple[int, int]] = []
+    model, masters = learner(tiny_llama, METHOD["lora"])
+    places = [step.place for step in train(Exact(model), rows, masters, pace(6), Place(), draw)]
+    whole = list(drawn)
+    assert sorted(whole) == [(epoch, number) for epoch in (0, 1) for number in range(10)]
+    drawn.clear()
+    model, masters = learner(tiny_llama, METHOD["lora"])
+    list(train(Exact(model), rows, masters, pace(6), places[3], draw))
+    assert drawn == whole[14:]  # four, four, two; four

@@ -19,6 +19,7 @@ from weitiao.codec import Codec, open_codec
 from weitiao.errors import ModelError
 from weitiao.example import Task
 from weitiao.models.anatomy import Model
+from weitiao.models.files import virtual_tokens_of
 from weitiao.models.load import load
 from weitiao.models.precision import one_precision
 from weitiao.models.source import ModelSource, Progress, resolve
@@ -99,7 +100,7 @@ def find_respondent(settings: Settings, on_progress: Progress | None = None) -> 
     run = Run(source.run) if source.run else None
     own = parse_settings([str(run.settings)]).settings if run else None
     trained = read_task(run) if run else None
-    context = context_of(model_config(source))
+    context = context_of(model_config(source)) - virtual_tokens_of(source.adapter)
     cutoff_len = settings.cutoff_len or (trained.cutoff_len if trained else context_limit(settings, context))
     precision: str = settings.precision
     if precision == "auto":

@@ -63,6 +63,16 @@ def frame_of(text: str) -> Frame:
     return tuple(part for part in frame if part != "")
 
 
+def text_of(frame: Frame) -> str:
+    """The text that :func:`frame_of` was given."""
+    return "".join(part if isinstance(part, str) else f"{SEAL}{part[0]}{'t' * part[1]}{SEAL}" for part in frame)
+
+
+def numbers_in(text: str) -> set[int]:
+    """The numbers of the contents in a text that was rendered with sealed contents."""
+    return {int(found[1]) for found in _PLACE.finditer(text)}
+
+
 def filled(frame: Frame, contents: Sequence[str]) -> str:
     """The text of a frame with ``contents`` in their places."""
     pieces = []

@@ -6,11 +6,15 @@ prompt with the beginning of the reply (two line breaks, a space and a word), wh
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tokenizers import Encoding as RawEncoding
 
 from weitiao.codec.control import ControlTokens
+from weitiao.errors import ModelError
+from weitiao.example import Message
+from weitiao.words import t
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,34 @@ class Ending:
 
     text: str
     aliased: bool
+
+
+def borders_of(
+    render: Callable[[Sequence[Message], bool], str], messages: Sequence[Message], every_reply: bool
+) -> tuple[str, list[int]]:
+    """The text of ``messages``, and its borders. An earlier reply that the template rewrites when more turns follow, as
+    templates do that drop earlier reasoning, has none. ModelError where the last one is not where it is asked for."""
+    text = render(messages, False)
+    borders: list[int] = []
+    for index in range(len(messages) - 1 if not every_reply else 0, len(messages)):
+        last = index == len(messages) - 1
+        if messages[index].role != "assistant" or (index == 0 and not last):
+            continue
+        prompt = render(messages[:index], True)
+        upto = text if last else render(messages[: index + 1], False)
+        if upto.startswith(prompt) and text.startswith(upto):
+            borders += [len(prompt), len(upto)]
+        elif last:
+            raise ModelError(
+                t("the chat template writes the reply elsewhere than where it asks for one"),
+                t("its generation prompt does not begin a reply: pass --template FILE with a repaired one"),
+            )
+    return text, borders
+
+
+def must_be_kept(messages: Sequence[Message]) -> set[int]:
+    """Templates may rewrite earlier turns, never the system prompt, the last question or the reply."""
+    return {0, max(len(messages) - 2, 0), len(messages) - 1}
 
 
 def ending(

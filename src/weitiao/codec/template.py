@@ -15,14 +15,14 @@ from jinja2.exceptions import SecurityError
 from weitiao.codec import clock
 from weitiao.codec.budget import Budget
 from weitiao.codec.sandbox import Sandbox
-from weitiao.codec.sealed import SEAL, Frame, filled, frame_of, sealed
+from weitiao.codec.sealed import SEAL, Frame, filled, frame_of, refuse_to_look, sealed, text_of
 from weitiao.errors import ModelError
 from weitiao.example import Message
 from weitiao.words import t
 
 SOURCE_LIMIT = 64 * 1024  # characters of a template; the longest ones in use have about 30,000
 _REASON_CHARACTERS = 300
-_FRAMES = 1000  # orders of roles whose frames are kept
+FRAMES = 1000  # orders of roles whose frames are kept
 
 # A base model brings no template. A reply begins on a line of its own: behind a space, its first token would hold the
 # space in training and not in answering. The ChatML one is for models whose tokenizer has its tokens.
@@ -94,10 +94,19 @@ class Template:
             return filled(frame, [message.content for message in messages])
         text = self._rendered(messages, add_generation_prompt)
         if shape not in self._frames:
-            if len(self._frames) >= _FRAMES:
+            if len(self._frames) >= FRAMES:
                 self._frames.clear()
             self._frames[shape] = self._frame(messages, add_generation_prompt, text)
         return text
+
+    def sealed(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
+        """What :meth:`render` gives for all messages of these roles, each content sealed (see sealed.py).
+
+        Raises SecurityError where the template looks at contents.
+        """
+        self.render(messages, add_generation_prompt)
+        frame = (self._frames or {}).get((add_generation_prompt, *[message.role for message in messages]))
+        return refuse_to_look() if frame is None else text_of(frame)
 
     def _rendered(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
         turns: list[dict[str, object]] = [{"role": message.role, "content": message.content} for message in messages]

@@ -34,9 +34,11 @@ class Answers:
     loss_count: NDArray[np.integer[Any]]  # [items] tokens
     byte_count: NDArray[np.integer[Any]]  # [items] UTF-8 bytes of the scored text
     generated: Mask  # [items] whether ``predicted`` was generated
+    hit_count: NDArray[np.integer[Any]] | None = None  # [items] hidden tokens guessed right; None: nothing was hidden
 
     def __post_init__(self) -> None:
-        fields = (self.predicted, self.loss_sum, self.loss_count, self.byte_count, self.generated)
+        fields = [self.predicted, self.loss_sum, self.loss_count, self.byte_count, self.generated]
+        fields += [] if self.hit_count is None else [self.hit_count]
         if any(len(field) != len(self.gold) for field in fields):
             raise ValueError(f"{len(self.gold)} gold answers, but fields of lengths {[len(field) for field in fields]}")
         if self.probabilities is not None:
@@ -58,6 +60,7 @@ def select(answers: Answers, items: Indices | Mask) -> Answers:
         answers.loss_count[chosen],
         answers.byte_count[chosen],
         answers.generated[chosen],
+        None if answers.hit_count is None else answers.hit_count[chosen],
     )
 
 
@@ -70,6 +73,8 @@ def canonical_order(models: Sequence[Answers], clusters: Sequence[str] | None = 
     for answers in models:
         columns += [answers.gold, answers.predicted, answers.generated.tolist()]
         columns += [np.nan_to_num(one).tolist() for one in (answers.loss_sum, answers.loss_count, answers.byte_count)]
+        if answers.hit_count is not None:
+            columns.append(answers.hit_count.tolist())
         if answers.probabilities is not None:
             columns.append(np.nan_to_num(answers.probabilities).tolist())
     keys: list[Any] = list(zip(*columns, strict=True))

@@ -13,7 +13,13 @@ from weitiao.codec.prompt import answer, conversation
 from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.marked import dumped, gold_json, spans_json
 from weitiao.evaluation.marking import Marking, by_head, by_words
-from weitiao.evaluation.score import category_log_probabilities, head_log_probabilities, probabilities, row_losses
+from weitiao.evaluation.score import (
+    category_log_probabilities,
+    head_log_probabilities,
+    probabilities,
+    row_hits,
+    row_losses,
+)
 from weitiao.example import Category, Example, Task
 from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
@@ -21,6 +27,7 @@ from weitiao.models.heads import use_of
 from weitiao.models.use import WORDS
 from weitiao.objectives.mark import gold_spans
 from weitiao.objectives.row import Row
+from weitiao.process import give_back
 from weitiao.training.engine import Engine
 
 Progress = Callable[[int, int], None]
@@ -43,11 +50,15 @@ def ask(
 ) -> Answers:
     """The model's answers to ``items``. What is answered in words, a reply or marks, is also written out, greedily, for
     the first ``generated``."""
-    if task.kind == "classify":
-        return _classified(engine, items, task, codec, cutoff_len, on_progress)
-    if task.kind == "mark" and use_of(engine.model) != WORDS:
-        return _marked(engine, [example for example, _ in items], task, codec, cutoff_len, on_progress)
-    return _predicted(engine, items, task, codec, generated, max_new_tokens, on_progress)
+    give_back()  # what training has left free, and then what asking has
+    try:
+        if task.kind == "classify":
+            return _classified(engine, items, task, codec, cutoff_len, on_progress)
+        if task.kind == "mark" and use_of(engine.model) != WORDS:
+            return _marked(engine, [example for example, _ in items], task, codec, cutoff_len, on_progress)
+        return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
+    finally:
+        give_back()
 
 
 def scored_together(count: int) -> list[range]:
@@ -129,6 +140,7 @@ def _predicted(
     items: Sequence[tuple[Example, Row]],
     task: Task,
     codec: Codec,
+    cutoff_len: int,
     generated: int,
     max_new_tokens: int,
     on_progress: Progress | None,
@@ -139,9 +151,17 @@ def _predicted(
         if on_progress:
             on_progress(done, len(items) + written)
 
+    hidden = any(row.prefix for _, row in items)  # then what is asked is some of the text, and not all of it
     losses: list[NDArray[np.float64]] = []
+    hits: list[NDArray[np.int64]] = []
     for numbers in scored_together(len(items)):
-        losses.append(row_losses(engine, [items[number][1] for number in numbers]))
+        rows = [items[number][1] for number in numbers]
+        if hidden:
+            loss, hit = row_hits(engine, rows)
+            hits.append(hit)
+        else:
+            loss = row_losses(engine, rows, cutoff_len)
+        losses.append(loss)
         told(numbers.stop)
     examples = [example for example, _ in items[:written]]
     replies = _written(engine.model, examples, task, codec, max_new_tokens, lambda done: told(len(items) + done))
@@ -157,8 +177,9 @@ def _predicted(
         probabilities=None,
         loss_sum=np.concatenate(losses) if losses else np.zeros(0),
         loss_count=np.array([row.asked for _, row in items], dtype=np.int64),
-        byte_count=np.array([len(text.encode()) for text in gold], dtype=np.int64),
+        byte_count=np.array([0 if hidden else len(text.encode()) for text in gold], dtype=np.int64),
         generated=np.arange(len(items)) < written,
+        hit_count=np.concatenate(hits) if hidden else None,
     )
 
 

@@ -16,8 +16,7 @@ from weitiao.codec import Codec
 from weitiao.codec.listed import Unmatched, lines_of, matched
 from weitiao.codec.prompt import conversation
 from weitiao.example import Example, Message, Task
-from weitiao.models.anatomy import plain
-from weitiao.models.use import place_of
+from weitiao.models.anatomy import sees_both_sides
 from weitiao.objectives.bio import Floats
 from weitiao.objectives.causal import row_of
 from weitiao.objectives.mark import Marked, Reading, gold_labels, joined, marks, readings
@@ -38,8 +37,7 @@ class Marking:
 
 def by_head(engine: Engine, examples: Sequence[Example], task: Task, codec: Codec, cutoff_len: int) -> list[Marking]:
     """The marks of whole texts by the head of ``engine``'s model."""
-    both_ways = place_of(plain(engine.model).config.to_dict()) == "first"
-    texts = readings(examples, codec, cutoff_len, both_ways)
+    texts = readings(examples, codec, cutoff_len, sees_both_sides(engine.model))
     every = _label_logs(engine, texts, 1 + 2 * len(task.categories))
     return [_marking(*each, task) for each in zip(examples, texts, every, strict=True)]
 

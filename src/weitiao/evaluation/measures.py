@@ -25,6 +25,7 @@ ORDER = (
     "loss",
     "perplexity",
     "bits_per_byte",
+    "blank_accuracy",
     "exact_match",
     "chrf",
     "bleu",
@@ -34,7 +35,7 @@ _HEADLINES = {
     "classify": ("accuracy", "macro_f1"),
     "mark": ("span_f1", "span_precision", "span_recall"),
     "reply": ("loss", "chrf", "rouge_l"),
-    "continue": ("bits_per_byte", "loss", "perplexity"),
+    "continue": ("bits_per_byte", "blank_accuracy", "loss", "perplexity"),
 }
 
 
@@ -230,6 +231,7 @@ def _plain() -> dict[str, Measure]:
         ("loss", t("Loss"), t("How surprised the model is by the right answer, in nats."), "amount", False),
         ("perplexity", t("Perplexity"), t("As if choosing among so many tokens at each step."), "amount", False),
         ("bits_per_byte", t("Bits per byte"), t("Bits it takes to predict one byte of the text."), "amount", False),
+        ("blank_accuracy", t("Blank accuracy"), t("The share of hidden tokens that were guessed."), "share", True),
         ("exact_match", t("Exact match"), t("The share of replies that equal the reference."), "share", True),
         ("chrf", t("chrF"), t("Overlap with the reference in short runs of characters, up to 100."), "hundred", True),
         ("bleu", t("BLEU"), t("Overlap with the reference in runs of words, up to 100."), "hundred", True),

@@ -5,7 +5,8 @@ metric that is not defined is left out, and :func:`details` says why.
 
 Metrics of ``classify``: accuracy, macro_f1, f1/LABEL, precision/LABEL, recall/LABEL, ece, brier, loss, auroc. Of
 ``mark``: span_f1, span_precision, span_recall, each of them /TYPE, and loss. Of the other kinds: loss (nats per token),
-perplexity, bits_per_byte, and of generated replies exact_match, chrf, bleu, rouge_l.
+perplexity, bits_per_byte or, where tokens were hidden, blank_accuracy, and of generated replies exact_match, chrf,
+bleu, rouge_l.
 """
 
 from __future__ import annotations

@@ -50,7 +50,9 @@ def omitted_of_texts(answers: Answers, use: Mask) -> dict[str, str]:
         omitted |= dict.fromkeys(_OF_LOSSES, single if use.any() else t("no item has a loss"))
     elif nats[use].sum() / tokens[use].sum() > LARGEST_LOSS:
         omitted["perplexity"] = t("the loss is too large")
-    if use.any() and not np.asarray(answers.byte_count)[use].sum():
+    if answers.hit_count is not None:
+        omitted["bits_per_byte"] = t("only hidden tokens are predicted, not the whole text")
+    elif use.any() and not np.asarray(answers.byte_count)[use].sum():
         omitted["bits_per_byte"] = t("the scored texts are empty")
     count = int(np.asarray(answers.generated).sum())
     if answers.kind == "reply" and not count:

@@ -29,19 +29,24 @@ def scored(answers: Answers) -> Mask:
 def loss_metrics(answers: Answers, items: Mask) -> MetricGroup:
     """``loss`` in nats per token, ``perplexity`` = exp(loss), ``bits_per_byte``, over ``items``, all of them scored.
 
-    Of marks only the loss: what is predicted there may be labels, not text.
+    Of texts in which tokens were hidden ``blank_accuracy``, the share of those that were guessed right; bits per byte
+    are then of no text. Of marks only the loss: what is predicted there may be labels, not text.
 
     Sums are divided once, so a token counts the same in a short text and a long one. ``count`` is the number of
     items: they were drawn from the world, their tokens were not.
     """
     chosen = np.flatnonzero(items)
-    sums = np.column_stack([answers.loss_sum[chosen], answers.loss_count[chosen], answers.byte_count[chosen]])
+    hits = np.zeros(len(answers)) if answers.hit_count is None else answers.hit_count
+    counts = (answers.loss_sum, answers.loss_count, answers.byte_count, hits)
+    sums = np.column_stack([column[chosen] for column in counts])
     total = sums.sum(axis=0)
     metrics = [Metric("loss", len(chosen), top=None)] if len(chosen) else []
     if metrics and answers.kind != "mark" and total[0] / total[1] <= LARGEST_LOSS:
         metrics.append(Metric("perplexity", len(chosen), interval=_perplexity_limits, top=None))
     if metrics and answers.kind != "mark" and total[2] > 0:
         metrics.append(Metric("bits_per_byte", len(chosen), top=None))
+    if metrics and answers.hit_count is not None:
+        metrics.append(Metric("blank_accuracy", len(chosen)))
     names = tuple(metric.name for metric in metrics)
     return MetricGroup(tuple(metrics), chosen, _Losses(sums.astype(np.float64), names).values)
 
@@ -71,14 +76,19 @@ def generation_metrics(answers: Answers, items: Mask) -> MetricGroup:
 
 @dataclass(frozen=True)
 class _Losses:
-    sums: Floats  # [items, 3] nats, tokens, bytes
+    sums: Floats  # [items, 4] nats, tokens, bytes, tokens guessed right
     names: Sequence[str]
 
     def values(self, weights: Floats) -> Floats:
         total = weights @ self.sums
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             loss = total[:, 0] / total[:, 1]
-            every = {"loss": loss, "perplexity": np.exp(loss), "bits_per_byte": total[:, 0] / math.log(2) / total[:, 2]}
+            every = {
+                "loss": loss,
+                "perplexity": np.exp(loss),
+                "bits_per_byte": total[:, 0] / math.log(2) / total[:, 2],
+                "blank_accuracy": total[:, 3] / total[:, 1],
+            }
         return np.column_stack([every[name] for name in self.names])
 
 

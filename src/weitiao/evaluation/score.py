@@ -14,7 +14,7 @@ from weitiao.codec import Codec
 from weitiao.codec.prompt import conversation
 from weitiao.example import Example, Message, Task
 from weitiao.models.anatomy import head_width
-from weitiao.objectives.row import IGNORE, Row
+from weitiao.objectives.row import IGNORE, Row, parts
 from weitiao.training.engine import Engine
 
 
@@ -50,12 +50,21 @@ def probabilities(log_scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return normalised
 
 
-def row_losses(engine: Engine, rows: Sequence[Row]) -> NDArray[np.float64]:
-    """The summed cross-entropy of each row, in nats."""
+def row_losses(engine: Engine, rows: Sequence[Row], most: int) -> NDArray[np.float64]:
+    """The summed cross-entropy of each row, in nats; one of over ``most`` tokens is read in parts."""
+    cut = [(number, part) for number, row in enumerate(rows) for part in parts(row, most)]
     losses = np.zeros(len(rows))
-    for number, logs in engine.read(rows, None):
-        losses[number] = -logs.sum()
+    for place, logs in engine.read([part for _, part in cut], None):
+        losses[cut[place][0]] -= logs.sum()
     return losses
+
+
+def row_hits(engine: Engine, rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The summed cross-entropy of each row, in nats, and how many of its targets were the likeliest token."""
+    losses, hits = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
+    for number, judged in engine.judge(rows):
+        losses[number], hits[number] = -judged[:, 0].sum(), judged[:, 1].sum()
+    return losses, hits
 
 
 def rows_of_example(codec: Codec, task: Task) -> int:

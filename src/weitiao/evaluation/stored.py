@@ -20,6 +20,7 @@ def answers_json(answers: Answers) -> dict[str, Any]:
         "loss_count": answers.loss_count.tolist(),
         "byte_count": answers.byte_count.tolist(),
         "generated": answers.generated.tolist(),
+        "hit_count": None if answers.hit_count is None else answers.hit_count.tolist(),
     }
 
 
@@ -36,4 +37,5 @@ def answers_from_json(stored: dict[str, Any]) -> Answers:
         loss_count=np.array(stored["loss_count"], dtype=np.int64),
         byte_count=np.array(stored["byte_count"], dtype=np.int64),
         generated=np.array(stored["generated"], dtype=np.bool_),
+        hit_count=None if stored["hit_count"] is None else np.array(stored["hit_count"], dtype=np.int64),
     )

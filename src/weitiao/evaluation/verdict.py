@@ -17,7 +17,7 @@ FEW_ITEMS = 50
 _SHOWN_FOR: dict[Kind, tuple[str, ...]] = {
     "classify": ("accuracy", "macro_f1", "ece"),
     "reply": ("loss", "chrf", "rouge_l", "exact_match"),
-    "continue": ("bits_per_byte",),
+    "continue": ("bits_per_byte", "blank_accuracy"),
     "mark": ("span_f1", "span_precision", "span_recall"),
 }
 
@@ -78,6 +78,7 @@ def _wording(name: str) -> _Wording:
         "ece": _Wording(t("the calibration error (lower is better)"), 1, percent=True),
         "loss": _Wording(t("the loss per token (lower is better)"), 3, percent=False),
         "bits_per_byte": _Wording(t("the bits per byte (lower is better)"), 3, percent=False),
+        "blank_accuracy": _Wording(t("the share of hidden tokens guessed"), 1, percent=True),
         "chrf": _Wording(t("the chrF score"), 1, percent=False),
         "rouge_l": _Wording(t("the ROUGE-L score"), 1, percent=True),
         "exact_match": _Wording(t("the share of exact replies"), 1, percent=True),

@@ -7,6 +7,7 @@ Nothing is fetched from a hub, no code of a model's folder runs, and no random s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from math import prod
@@ -41,8 +42,10 @@ from transformers.models.auto.modeling_auto import (
 from weitiao.errors import MachineError, ModelError
 from weitiao.models.anatomy import embeddings
 from weitiao.models.chatter import silenced
+from weitiao.models.dropout import without_dropout
 from weitiao.models.files import (
     ADAPTER_WEIGHTS,
+    TOKEN_KINDS,
     check_adapter,
     check_folder,
     inspect_safetensors,
@@ -186,6 +189,7 @@ def _configuration(folder: Path, use: Use, tokenizer: PreTrainedTokenizerBase) -
         raise ModelError(problem, t("transformers has none for it: use head: words, or another model"))
     if use.head != "words":
         _set_head(config, use, tokenizer)
+    without_dropout(config)
     return config
 
 
@@ -245,7 +249,8 @@ def _load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool, wanted
     try:
         if wanted.seed is not None:
             return _with_new_head(model, adapter, trainable, wanted.use.head)
-        wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device="cpu")
+        learns = trainable and config["peft_type"] not in TOKEN_KINDS  # those learn without the network that made them
+        wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=learns, torch_device="cpu")
         expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
     except ModelError:
         raise
@@ -275,7 +280,8 @@ def _with_new_head(model: PreTrainedModel, adapter: Path, trainable: bool, head:
 
 def _check_modules(model: PreTrainedModel, adapter: Path, names: set[str]) -> None:
     modules = {name for name, _ in model.named_modules()}
-    meant = {name.removeprefix("base_model.model.").split(".lora_")[0] for name in names if ".lora_" in name}
+    inside = [re.split(r"\.(?:lora|ia3)_", name.removeprefix("base_model.model.")) for name in names]
+    meant = {parts[0] for parts in inside if len(parts) > 1}
     lost = sorted(meant - modules)
     if lost:
         raise _misfit(adapter, model, t("no module {names} in it", names=_few(lost)))

@@ -76,7 +76,7 @@ def own_use(source: ModelSource) -> Use | None:
     config = model_config(source)
     if source.adapter is not None:
         stated = read_object(source.adapter / ADAPTER_CONFIG).get("task_type")
-        head = next((head for head, name in TASK_TYPES.items() if name == stated), "words")
+        head: Head = next((head for head, name in TASK_TYPES.items() if name == stated), "words")
         if head != "words":
             return _of_adapter(source, config, head)
     architecture = str((config.get("architectures") or [""])[0])

@@ -22,6 +22,7 @@ from weitiao.words import t
 
 Learn = Literal["replies", "last_reply"]
 _ATTEMPTS = 12  # to find how many characters fit; tokens can only be estimated from them
+_ANY = 1 << 30  # tokens of a row that is never cut
 _ESTIMATES = 4  # of them; then the rest is halved
 
 _Encode = Callable[[tuple[Message, ...]], Encoding]
@@ -40,12 +41,33 @@ class Encoded:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Causal:
+    """Of plain texts, as :class:`weitiao.objectives.objective.Objective` says: nothing is hidden but what follows."""
+
+    def encode(self, examples: Sequence[Example], codec: Codec) -> list[Encoded | Dropped]:
+        """Rows of any length."""
+        return encode(examples, Task("continue"), codec, _ANY)
+
+    def most(self, cutoff_len: int) -> int:
+        """All of it."""
+        return cutoff_len
+
+    def draw(self, row: Row, rng: np.random.Generator) -> Row:
+        """The row itself."""
+        return row
+
+
 def encode(
     examples: Sequence[Example], task: Task, codec: Codec, cutoff_len: int, learn: Learn = "replies"
 ) -> list[Encoded | Dropped]:
-    """Rows of at most ``cutoff_len`` tokens, in order. A reply is never cut: what does not fit is dropped."""
+    """Rows of at most ``cutoff_len`` tokens, in order. A reply is never cut: what does not fit is dropped.
+
+    A text of kind continue is one row, however long: every part of it is read (:func:`weitiao.objectives.row.parts`).
+    """
     if task.kind == "continue":
-        return [_document(example, codec, cutoff_len) for example in examples]
+        encodings = codec.encode_documents([example.text for example in examples])
+        return [_document(example, encoding, codec) for example, encoding in zip(examples, encodings, strict=True)]
     conversations = [with_answer(example, task) for example in examples]
     encodings = codec.encode_conversations(conversations, learn == "replies")
     results: list[Encoded | Dropped] = []
@@ -67,9 +89,7 @@ def encode(
 def row_of(example: Example, encoding: Encoding) -> Row:
     """Shift: position i predicts token i + 1 where that token is learned. The last token is a target only."""
     tokens, learned = encoding.tokens, encoding.learned
-    targets = np.full(len(tokens) - 1, IGNORE, dtype=np.int32)
-    np.copyto(targets, tokens[1:], where=learned[1:])
-    return Row(example.id, tokens[:-1], targets)
+    return Row(example.id, tokens[:-1], np.where(learned[1:], tokens[1:], np.int32(IGNORE)))
 
 
 def with_answer(example: Example, task: Task) -> tuple[Message, ...]:
@@ -93,14 +113,8 @@ def _checked(example: Example, encoding: Encoding, shortened: str, codec: Codec,
     return Encoded(row_of(example, encoding), encoding, shortened)
 
 
-def _document(example: Example, codec: Codec, cutoff_len: int) -> Encoded | Dropped:
-    encoding = codec.encode_documents([example.text])[0]
-    count = len(encoding.tokens)
-    shortened = ""
-    if count > cutoff_len:
-        encoding = Encoding(encoding.tokens[:cutoff_len], encoding.learned[:cutoff_len], encoding.complete)
-        shortened = t("the first {limit} of {count} tokens are used", limit=cutoff_len, count=count)
-    return _checked(example, encoding, shortened, codec, cutoff_len)
+def _document(example: Example, encoding: Encoding, codec: Codec) -> Encoded | Dropped:
+    return _checked(example, encoding, "", codec, len(encoding.tokens))
 
 
 def _fitted(

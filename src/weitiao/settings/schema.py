@@ -17,12 +17,25 @@ from weitiao.words import t
 
 Group = Literal["data", "model", "method", "training", "evaluation", "output"]
 
+FRESH = "preset:"
+"""How the name of a model begins that is made anew."""
+
 TEMPLATES = ("plain", "chatml")
 """The built-in chat templates, for models that bring none."""
 
+METHODS = (
+    "full", "top_layers", "bitfit",
+    "lora", "rslora", "dora", "loraplus", "pissa", "olora", "adalora",
+    "ia3", "prefix", "prompt", "p_tuning",
+)  # fmt: skip
+LORA_KINDS = METHODS[METHODS.index("lora") : METHODS.index("adalora") + 1]
+"""The methods that the settings ``lora_*`` are for."""
+TOKEN_KINDS = METHODS[METHODS.index("prefix") :]
+"""The methods that learn virtual tokens."""
+
 METRICS = (
     "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1", "span_precision", "span_recall",
-    "loss", "perplexity", "bits_per_byte", "exact_match", "chrf", "bleu", "rouge_l",
+    "loss", "perplexity", "bits_per_byte", "blank_accuracy", "exact_match", "chrf", "bleu", "rouge_l",
 )  # fmt: skip
 LABEL_METRICS = ("f1/", "precision/", "recall/", "span_f1/", "span_precision/", "span_recall/")
 """What may stand before a label's name, as in ``f1/spam``."""
@@ -120,12 +133,25 @@ class Settings(BaseModel):
     test_size: float = _setting(
         "data", 0.2, "The share of the rows for the test split, when no test file is given.", ge=0, le=0.9
     )
+    join_documents: bool = _setting(
+        "data",
+        False,
+        "Kind continue: put the texts behind each other and cut them into full rows, in which each sees those before "
+        "it. Without it, every text has rows of its own, a long one several.",
+    )
     max_samples: int | None = _setting("data", None, "Read at most this many rows.", ge=1)
     # model
     model: Text = _setting(
         "model",
         "",
-        "The model to start from: the name of a sample, a folder, a .gguf file, or the folder of an earlier run.",
+        "The model to start from: the name of a sample, a folder, a .gguf file, the folder of an earlier run, or "
+        "preset:tiny, preset:small or preset:base for a fresh one.",
+    )
+    tokenizer: Text | None = _setting(
+        "model",
+        None,
+        "The folder of a tokenizer, made with weitiao tokenizer, for a fresh model. Without it, one is made of the "
+        "training texts.",
     )
     template: Annotated[Text, AfterValidator(_template)] | None = _setting(
         "model",
@@ -145,9 +171,15 @@ class Settings(BaseModel):
         "model", "auto", "The number format of the calculation. auto takes bf16 where the machine is fast at it."
     )
     # method
-    method: Literal["full", "top_layers", "lora"] = _setting(
-        "method", "lora", "Which weights may change: all of them, the top layers, or small LoRA matrices beside them."
-    )
+    method: Literal[
+        "full", "top_layers", "bitfit", "lora", "rslora", "dora", "loraplus", "pissa", "olora", "adalora",
+        "ia3", "prefix", "prompt", "p_tuning",
+    ] = _setting(
+        "method",
+        "lora",
+        "What learns: every weight (full), the top layers, only biases (bitfit); LoRA matrices beside the weights, of "
+        "seven kinds; factors (ia3); or virtual tokens before every text (prefix, prompt, p_tuning).",
+    )  # fmt: skip
     top_layers: int = _setting(
         "method", 4, "How many of the last layers may change with method top_layers.", ge=1, le=1000
     )
@@ -163,8 +195,25 @@ class Settings(BaseModel):
     lora_targets: tuple[Text, ...] | Literal["all"] = _setting(
         "method", "all", "Which linear layers get LoRA matrices, by name, separated by commas; all means every one."
     )
+    lora_plus_ratio: float | None = _setting(
+        "method",
+        None,
+        "How many times faster LoRA's second matrices learn than the first (LoRA+). Without it, 16 with method "
+        "loraplus, else 1.",
+        gt=0,
+        le=1024,
+    )
+    virtual_tokens: int | None = _setting(
+        "method", None, "How many virtual tokens the methods prefix, prompt and p_tuning learn.", ge=1, le=4096
+    )
     # training
     learning_rate: float | None = _setting("training", None, "How far one step moves the weights at most.", gt=0, le=1)
+    probe_learning_rate: bool = _setting(
+        "training",
+        False,
+        "Before training, try half the learning rate, the rate and twice the rate for a few steps each, and take the "
+        "one with the lowest dev loss.",
+    )
     epochs: float | None = _setting(
         "training", None, "How often the training rows are gone through; may be a fraction.", gt=0, le=1000
     )
@@ -249,6 +298,13 @@ class Settings(BaseModel):
         "output", None, "The language of the report. Without it, that of the terminal."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fresh_learns_whole(cls, values: Any) -> Any:
+        """Beside weights that know nothing there is nothing to adapt."""
+        fresh = isinstance(values, dict) and str(values.get("model", "")).startswith(FRESH)
+        return {"method": "full", **values} if fresh else values
+
     @model_validator(mode="after")
     def _hold_together(self) -> Settings:
         for contradiction in _contradictions(self):
@@ -273,6 +329,22 @@ def _contradictions(settings: Settings) -> Iterator[Contradiction]:
                 ratio=settings.warmup_ratio,
             ),
             t("give only one of the two"),
+        )
+    if settings.model.startswith(FRESH) and settings.method != "full":
+        yield Contradiction(
+            ("model", "method"),
+            t(
+                "{model} is a fresh model, and method {method} leaves most of it as it is",
+                model=settings.model,
+                method=settings.method,
+            ),
+            t("leave method out, or write method: full"),
+        )
+    if settings.tokenizer is not None and not settings.model.startswith(FRESH):
+        yield Contradiction(
+            ("tokenizer", "model"),
+            t("a tokenizer is given, but {model} brings its own", model=settings.model or "model"),
+            t("leave tokenizer out; it is for preset:tiny, preset:small and preset:base"),
         )
     if settings.val_size + settings.test_size >= 1:
         yield Contradiction(

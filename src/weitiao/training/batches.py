@@ -26,7 +26,8 @@ class Batch:
     tokens: NDArray[np.int64]  # [rows, length]
     positions: NDArray[np.int64]  # [rows, length]; they restart where a packed row begins
     targets: NDArray[np.int64]  # [rows, length]; IGNORE where nothing is asked
-    present: NDArray[np.bool_] | None = None  # [rows, length] what is no padding, where earlier positions would see it
+    prefixes: NDArray[np.int64] | None = None  # [rows] tokens that are seen from everywhere; None where no row has any
+    within: NDArray[np.int64] | None = None  # [rows, length] the position inside a blank; None where all are 0
 
     @property
     def asked(self) -> int:
@@ -94,16 +95,23 @@ def padded(rows: Sequence[Row], both_ways: bool = False) -> Batch:
     length = max(len(row.tokens) for row in rows)
     tokens = np.zeros((len(rows), length), dtype=np.int64)
     targets = np.full((len(rows), length), IGNORE, dtype=np.int64)
+    positions = np.broadcast_to(np.arange(length), tokens.shape).copy()
+    within = np.zeros((len(rows), length), dtype=np.int64) if any(row.positions is not None for row in rows) else None
     for number, row in enumerate(rows):
         tokens[number, : len(row.tokens)] = row.tokens
         targets[number, : len(row.targets)] = row.targets
-    places = np.broadcast_to(np.arange(length), tokens.shape).copy()
-    lengths = np.array([len(row.tokens) for row in rows])
-    return Batch(tokens, places, targets, places < lengths[:, None] if both_ways else None)
+        if within is not None and row.positions is not None:
+            positions[number, : len(row.tokens)], within[number, : len(row.tokens)] = row.positions.T
+    prefixes = np.array([len(row.tokens) if both_ways else row.prefix for row in rows])
+    return Batch(tokens, positions, targets, prefixes if prefixes.any() else None, within)
 
 
 def packed(rows: Sequence[Row]) -> Batch:
-    """Rows behind each other in one; positions restart, which is how transformers keeps them from seeing each other."""
+    """Rows behind each other in one; positions restart, which is how transformers keeps them from seeing each other.
+
+    They have no prefixes and no second positions.
+    """
+    assert not any(row.prefix or row.positions is not None for row in rows), "what has a prefix is not packed"
     tokens = np.concatenate([row.tokens for row in rows]).astype(np.int64)
     targets = np.concatenate([row.targets for row in rows]).astype(np.int64)
     positions = np.concatenate([np.arange(len(row.tokens)) for row in rows])

@@ -11,10 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from weitiao.example import Kind
-from weitiao.settings import Settings
+from weitiao.settings import LORA_KINDS, TOKEN_KINDS, Settings
 from weitiao.words import t
 
 _CONTEXT_USED = 2048  # tokens; longer rows are rare in tuning data and cost memory by their square
+
+_TEXT_STEPS = 200  # at least, of an epoch over raw text
+_STEP_TOKENS = (2048, 16384)  # of raw text
+_SCORED_TOKENS = 100_000  # of raw text, each time
+_LEAST_SCORED = 50
+_FRESH_RATE = 0.75  # times the width
+_TOKENS_OF_A_WEIGHT = 20  # that a fresh model can use (Hoffmann et al., 2022, arXiv:2203.15556)
+_MOST_REPEATED = 4  # epochs; each further one teaches less (Muennighoff et al., 2023, arXiv:2305.16264)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,13 @@ class Facts:
     on_gpu: bool
     threads: int
     continues_adapter: bool = False  # the model brings an adapter, whose rank and targets stay
+    train_tokens: int = 0  # of one epoch
+    fresh: bool = False  # the model knows nothing yet
+
+    @property
+    def row_tokens(self) -> int:
+        """Of a row, on average."""
+        return max(self.train_tokens // max(self.train_rows, 1), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +77,13 @@ def derive(settings: Settings, facts: Facts) -> Derived:
 
     fill("cutoff_len", lambda: (context_limit(settings, facts.context), t("as much of the model's context as pays")))
     fill("precision", lambda: _precision(facts))
-    if settings.method == "lora" and not facts.continues_adapter:
+    if settings.method in LORA_KINDS and not facts.continues_adapter:
         rank = fill("lora_rank", lambda: (min(16, facts.width), t("enough for one task on a small model")))
-        fill("lora_alpha", lambda: (2.0 * rank, t("twice the rank")))
+        fill("lora_alpha", lambda: _alpha(settings, rank))
+    if settings.method in TOKEN_KINDS and not facts.continues_adapter:
+        fill("virtual_tokens", lambda: (16, t("more take more of the context, and learn more slowly")))
+    if settings.method == "loraplus":
+        fill("lora_plus_ratio", lambda: (16.0, t("as its authors recommend")))
     fill("learning_rate", lambda: _learning_rate(settings, facts))
     batch = fill("batch_size", lambda: _batch_size(facts))
     epochs = fill("epochs", lambda: _epochs(facts))
@@ -95,11 +114,20 @@ def _precision(facts: Facts) -> tuple[str, str]:
     return "fp32", t("the processor has no bfloat16 arithmetic")
 
 
+def _alpha(settings: Settings, rank: int) -> tuple[float, str]:
+    if settings.method == "rslora":  # divided by the root of the rank
+        return 8.0, t("at rank 16 as much as with LoRA, and the same for every rank")
+    return 2.0 * rank, t("twice the rank")
+
+
 def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
     billions = facts.parameters / 1e9
-    if settings.method == "lora":
-        rate = 2e-3 if billions < 0.3 else 1e-3 if billions < 1 else 5e-4 if billions < 3 else 2e-4
+    if settings.method in LORA_KINDS:
+        rate = 2e-3 if billions < 0.2 else 1e-3 if billions < 1 else 5e-4 if billions < 3 else 2e-4
         return rate, t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
+    if facts.fresh:
+        rate = float(f"{_FRESH_RATE / facts.width:.1e}")
+        return rate, t("a fresh model, {width} wide: the wider, the smaller the steps", width=facts.width)
     rate = 1e-4 if billions < 0.5 else 5e-5 if billions < 3 else 1e-5
     if settings.method == "top_layers":
         rate *= 2
@@ -107,11 +135,20 @@ def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
 
 
 def _batch_size(facts: Facts) -> tuple[int, str]:
+    if facts.kind == "continue":
+        tokens = min(max(facts.train_tokens // _TEXT_STEPS, _STEP_TOKENS[0]), _STEP_TOKENS[1])
+        size = max(round(tokens / facts.row_tokens), 1)
+        return size, t("rows of {tokens} tokens on average", tokens=facts.row_tokens)
     size = 4 if facts.train_rows < 64 else 8 if facts.train_rows < 512 else 16
     return size, t("{rows} rows to learn from", rows=facts.train_rows)
 
 
 def _epochs(facts: Facts) -> tuple[float, str]:
+    if facts.fresh:
+        enough = _TOKENS_OF_A_WEIGHT * facts.parameters / max(facts.train_tokens, 1)
+        return float(min(max(round(enough), 1), _MOST_REPEATED)), t(
+            "{tokens} tokens for {size} parameters", tokens=facts.train_tokens, size=_size(facts.parameters)
+        )
     epochs = (
         5.0 if facts.train_rows < 200 else 3.0 if facts.train_rows < 1000 else 2.0 if facts.train_rows < 5000 else 1.0
     )
@@ -135,6 +172,9 @@ def _metric(settings: Settings, facts: Facts) -> tuple[str, str]:
 def _eval_rows(facts: Facts) -> tuple[int, str]:
     if facts.kind == "classify":
         return 2000, t("intervals are narrow enough")
+    if facts.kind == "continue":
+        rows = min(max(_SCORED_TOKENS // facts.row_tokens, _LEAST_SCORED), 500)
+        return rows, t("rows of {tokens} tokens on average", tokens=facts.row_tokens)
     return 500, t("intervals are narrow enough")
 
 

@@ -33,9 +33,12 @@ class Engine(Protocol):
         """What decides the last bits of what it calculates."""
         ...
 
-    @property
-    def kept_bytes(self) -> int:
-        """For the way back, a token."""
+    def kept_bytes(self, length: int) -> int:
+        """For the way back, a token of a row of ``length``."""
+        ...
+
+    def held_bytes(self, length: int) -> int:
+        """At once while the rows are only read, a token of a row of ``length``."""
         ...
 
     def passes(self, rows: Sequence[Row], pace: Pace) -> list[tuple[int, int]]:
@@ -51,5 +54,12 @@ class Engine(Protocol):
 
         Of the targets, [asked]; or of the tokens ``candidates``, [asked, candidates]. The head multiplies in float32: a
         bfloat16 logit near 20 is rounded to eighths, which makes ties of close answers.
+        """
+        ...
+
+    def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """For each row, in any order: its number, and of each target its log-probability and whether it was likeliest.
+
+        [asked, 2], the second 1 or 0.
         """
         ...

@@ -13,7 +13,7 @@ from weitiao.training.batches import steps_of_epoch, steps_per_epoch
 from weitiao.training.engine import Engine
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace, Place
-from weitiao.training.rows import RowSource
+from weitiao.training.rows import Draw, EpochRows, RowSource
 from weitiao.words import t
 
 
@@ -29,14 +29,20 @@ class Step:
     gradient_norm: float
 
 
-def train(engine: Engine, rows: RowSource, masters: Masters, pace: Pace, place: Place) -> Iterator[Step]:
-    """Train from ``place`` to the last step. Raises DataError when a loss or gradient is not finite."""
+def train(
+    engine: Engine, rows: RowSource, masters: Masters, pace: Pace, place: Place, draw: Draw | None = None
+) -> Iterator[Step]:
+    """Train from ``place`` to the last step, on ``rows`` as they are or as each epoch draws them.
+
+    Raises DataError when a loss or gradient is not finite.
+    """
     while place.step < pace.rate.steps:
+        drawn = EpochRows(rows, draw, place.epoch) if draw else rows
         steps = steps_of_epoch(len(rows), pace.rows_per_step, pace.seed, place.epoch)
         for numbers in islice(steps, place.within, None):
             if place.step >= pace.rate.steps:
                 return
-            step = _one_step(engine, [rows[int(number)] for number in numbers], masters, pace, place)
+            step = _one_step(engine, [drawn[int(number)] for number in numbers], masters, pace, place)
             _check_finite(step, numbers.tolist())
             place = step.place
             yield step
