@@ -109,8 +109,8 @@ class Prepared:
         if UNEVEN in self.notes:
             count, where = self.notes[UNEVEN]
             message = t(
-                "marks that begin or end inside a token of this model: {count}; the whole token is learned as marked, "
-                "so such a mark is never found exactly",
+                "marks that begin or end inside a word or a token of this model: {count}; all of it is learned as "
+                "marked, so such a mark is never found exactly",
                 count=count,
             )
             yield Problem("uneven_span", where, message)
