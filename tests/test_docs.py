@@ -132,7 +132,13 @@ def nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Reached
 
     for name in COMMANDS:
-        entries = {"train": ("train", "resume"), "chat": (), "runs": ("list_runs",), "samples": ()}.get(name, (name,))
+        entries = {
+            "train": ("train", "resume"),
+            "chat": (),
+            "runs": ("list_runs",),
+            "samples": (),
+            "tokenizer": ("make_tokenizer",),
+        }.get(name, (name,))
         for entry in entries:
             monkeypatch.setattr(import_module(f"weitiao.api.{name}"), entry, reached)
     monkeypatch.setattr("weitiao.api.answering.find_respondent", reached)

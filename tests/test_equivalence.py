@@ -249,10 +249,10 @@ def test_losses_behind_a_shared_prefix_are_those_without(tiny_folders: TinyFolde
         for row in random_rows(7)
     ]
     rows.append(Row("", rows[0].tokens[:101], np.append(prefix * 0 + IGNORE, np.int32(5))))
-    shared = row_losses(Exact(model), rows)
+    shared = row_losses(Exact(model), rows, tiny.CONTEXT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exact, "SHARE_PREFIX", False)
-        alone = row_losses(Exact(model), rows)
+        alone = row_losses(Exact(model), rows, tiny.CONTEXT)
     wanted = [of_transformers(model, [row])[0] for row in rows]
     assert np.abs(shared - wanted).max() < 1e-3 and np.abs(alone - wanted).max() < 1e-3
     assert shared == pytest.approx(alone, rel=1e-5)
@@ -274,7 +274,7 @@ def test_what_is_scored_is_what_is_learned(tiny_llama: Path, template: str | Non
             learned[np.flatnonzero(learned != IGNORE)[words[column] :]] = (
                 IGNORE  # the end token, where it is not scored
             )
-            loss = row_losses(Exact(model), [Row("", encoded.row.tokens, learned)])[0]
+            loss = row_losses(Exact(model), [Row("", encoded.row.tokens, learned)], tiny.CONTEXT)[0]
             assert -loss == pytest.approx(found[row, column], abs=2e-4), (name, row)
 
 

@@ -23,7 +23,7 @@ from weitiao.methods import Full, Lora, Method, TopLayers, trained
 from weitiao.models.anatomy import Model
 from weitiao.models.fast import elementwise, native
 from weitiao.models.fast.layout import lay_out
-from weitiao.models.fast.pattern import UnlikeError
+from weitiao.models.fast.parts import UnlikeError
 from weitiao.models.fast.stack import Stack
 from weitiao.models.precision import one_precision
 from weitiao.objectives.row import IGNORE, Row

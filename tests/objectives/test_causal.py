@@ -12,7 +12,7 @@ from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Dropped
 from weitiao.example import Category, Example, Label, Message, Reply, Task, make_example
 from weitiao.objectives.causal import Encoded, Learn, encode
-from weitiao.objectives.row import IGNORE
+from weitiao.objectives.row import IGNORE, parts
 
 REPLY, CONTINUE = Task("reply"), Task("continue")
 CLASSIFY = Task("classify", "Is the following message spam or ham?", ("ham", "spam"))
@@ -164,12 +164,18 @@ def test_of_a_text_to_classify_the_question_stays(codec: Codec) -> None:
     assert dropped(item, codec, 20, CLASSIFY).reason == "too_long"
 
 
-def test_of_a_plain_text_the_beginning_is_used(codec: Codec) -> None:
+def test_a_long_plain_text_is_used_whole(codec: Codec) -> None:
     item = example(("document", "Call now to claim your cash. " * 50))
-    result = row(item, codec, 40, CONTINUE)
-    whole = row(item, codec, task=CONTINUE).encoding.tokens
-    assert result.encoding.tokens.tolist() == whole[:40].tolist()
-    assert result.shortened == f"the first 40 of {len(whole)} tokens are used"
+    (result,) = encode([item], CONTINUE, codec, 40)
+    assert isinstance(result, Encoded)
+    assert result.shortened == ""
+    assert result.row.tokens.tolist() == row(item, codec, task=CONTINUE).row.tokens.tolist()
+    cut = parts(result.row, 40)
+    assert len(cut) == -(-len(result.row.tokens) // 40)
+    assert max(len(part.tokens) for part in cut) <= 40
+    assert min(len(part.tokens) for part in cut) >= len(result.row.tokens) // len(cut)
+    assert np.concatenate([part.tokens for part in cut]).tolist() == result.row.tokens.tolist()
+    assert np.concatenate([part.targets for part in cut]).tolist() == result.row.targets.tolist()
 
 
 def test_a_text_of_one_token_teaches_nothing(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ FACTS = Facts(
 MAY_STAY_OPEN = {
     "dev", "test", "format", "kind", "text_column", "label_column", "prompt_column", "reply_column", "question",
     "max_samples", "header", "documents", "template", "max_steps", "output_dir", "lang", "warmup_steps",
-    "activations_limit_gb",
+    "activations_limit_gb", "tokenizer",
 }  # fmt: skip
 
 
@@ -132,3 +132,25 @@ def test_the_warm_up_is_a_share_of_the_steps_or_a_number_of_them() -> None:
     assert warmup_steps(derive(given(warmup_ratio=0.0), FACTS).settings, 95) == 0
     counted = derive(given(warmup_steps=7), FACTS)
     assert warmup_steps(counted.settings, 95) == 7 and counted.settings.warmup_ratio is None
+
+
+def test_a_fresh_model_learns_in_larger_steps_the_narrower_it_is() -> None:
+    def fresh(**facts: Any) -> Settings:
+        known = replace(FACTS, kind="continue", fresh=True, train_tokens=3_000_000, **facts)
+        return derive(make_settings({"model": "preset:tiny", "data": "d"}), known).settings
+
+    rates = [fresh(width=width).learning_rate or 0.0 for width in (256, 512, 768)]
+    assert rates == [2.9e-3, 1.5e-3, 9.8e-4]
+    assert fresh().method == "full"
+    assert [fresh(parameters=size).epochs for size in (100_000, 300_000, 10**8)] == [1.0, 2.0, 4.0]
+
+
+def test_a_step_over_raw_text_is_measured_in_tokens() -> None:
+    def batch(rows: int, tokens: int) -> int:
+        known = replace(FACTS, kind="continue", train_rows=rows, train_tokens=tokens)
+        return derive(given(), known).settings.batch_size or 0
+
+    assert batch(1000, 100_000) == 20
+    assert batch(10_000, 1_000_000) == 50
+    assert batch(100_000, 200_000_000) == 8
+    assert batch(10, 100_000) == 1

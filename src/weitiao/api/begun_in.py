@@ -16,7 +16,7 @@ from weitiao.settings import Settings
 from weitiao.words import t
 
 _DATA = ("data", "dev", "test")
-_PATHS = (*_DATA, "model", "template")
+_PATHS = (*_DATA, "model", "tokenizer", "template")
 
 
 def begun_in(run: Run, own: Settings) -> Path:

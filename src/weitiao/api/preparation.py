@@ -96,7 +96,6 @@ class Prepared:
     train_rows: int = 0
     train_tokens: int = 0
     train_asked: int = 0  # positions with a target
-    longest: int = 0  # tokens, over all splits
     counts: dict[str, Counter[str]] = field(default_factory=lambda: {split: Counter() for split in SPLITS})
     lengths: list[int] = field(default_factory=list)  # tokens of the first hundred thousand rows
     control_tokens: int = 0  # written out in the users' texts, and read as plain text
@@ -233,7 +232,6 @@ def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, res
     if result.encoding.control_tokens:
         prepared.control_tokens += result.encoding.control_tokens
         prepared.control_tokens_in = prepared.control_tokens_in or example.source
-    prepared.longest = max(prepared.longest, length)
     if len(prepared.lengths) < _LENGTHS:
         prepared.lengths.append(length)
     category = example.label.name if isinstance(example.label, Category) else ""

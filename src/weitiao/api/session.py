@@ -19,10 +19,9 @@ from weitiao.api.preparation import (
     Prepared,
     context_of,
     model_config,
-    open_sources,
     prepare,
-    trainable_task,
 )
+from weitiao.api.starting_model import start
 from weitiao.api.workload import workload
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Ledger
@@ -35,7 +34,8 @@ from weitiao.models.anatomy import Model
 from weitiao.models.files import weight_files
 from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
-from weitiao.models.source import ModelSource, resolve
+from weitiao.models.presets import preset_of
+from weitiao.models.source import ModelSource
 from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.training.chance import seed_for
@@ -88,20 +88,17 @@ class Session:
 
 def build(settings: Settings, work: Path, ledger_path: Path | None, listen: Listener) -> Session:
     """Read, encode, load, decide. ``work`` is a folder for the encoded rows."""
-    source = resolve(settings.model)
+    source, opened = start(settings, work, listen)
     config = model_config(source)
-    listen("model", {"name": source.name, "folder": str(source.folder)})
-    opened = open_sources(settings)
-    trainable_task(opened.task)
-    listen("data", {"read_as": list(opened.read_as)})
     codec = open_codec(source.tokenizer_folder, settings.template)
     cutoff_len = context_limit(settings, context_of(config))
-    with Ledger(ledger_path) as ledger, RowWriter(work / "rows") as writer:
+    with Ledger(ledger_path) as ledger, RowWriter(work / "rows", cutoff_len, settings.join_documents) as writer:
         prepared = prepare(opened, codec, cutoff_len, settings.learn, ledger, writer)
-    listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), "train": prepared.train_rows})
+    rows = Rows(work / "rows")
+    listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), **_shape(rows, prepared, cutoff_len)})
     threads = settings.threads or machine.cores()
     torch.set_num_threads(threads)
-    facts = _facts(source, config, opened.task, prepared, threads)
+    facts = _facts(source, config, opened.task, rows, threads)
     derived = derive(settings, facts)
     settings = derived.settings
     method = method_of(settings)
@@ -112,10 +109,9 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
     masters = Masters(trained(model), settings.weight_decay)
     one_precision(model, dtype)
-    rows = Rows(work / "rows")
     engine, note = engine_for(model, settings.engine, rows)
     listen("engine", {"name": engine.name, "note": note})
-    pace = _pace(settings, prepared.train_rows)
+    pace = _pace(settings, len(rows))
     keeping = keep(engine, rows, _wish(settings, pace, prepared, opened.task, codec))
     listen("activations", {"kept": keeping.kept, "bytes": keeping.missing_bytes, "note": keeping.note})
     if settings.keep_activations == "auto":
@@ -166,18 +162,27 @@ def lineage_of(session: Session) -> Lineage:
     )
 
 
-def _facts(source: ModelSource, config: dict[str, Any], task: Task, prepared: Prepared, threads: int) -> Facts:
+def _shape(rows: Rows, prepared: Prepared, cutoff_len: int) -> dict[str, Any]:
+    """How the train split lies in rows."""
+    tokens = int(rows.lengths.sum())
+    filled = round(tokens / max(len(rows) * cutoff_len, 1), 4)
+    return {"train": prepared.train_rows, "rows": len(rows), "tokens": tokens, "most": cutoff_len, "filled": filled}
+
+
+def _facts(source: ModelSource, config: dict[str, Any], task: Task, rows: Rows, threads: int) -> Facts:
     return Facts(
         parameters=_weights_in(source),
         width=int(config.get("hidden_size") or config.get("n_embd") or 0),
         context=context_of(config),
         kind=task.kind,
-        train_rows=prepared.train_rows,
-        longest_row=prepared.longest,
+        train_rows=len(rows),
+        longest_row=int(rows.lengths.max()),
         fast_bf16=machine.fast_bf16(),
         on_gpu=machine.device().type == "cuda",
         threads=threads,
         continues_adapter=source.adapter is not None,
+        train_tokens=int(rows.lengths.sum()),
+        fresh=preset_of(source.name) is not None,
     )
 
 

@@ -75,7 +75,8 @@ def _steps(course: Course, place: Place) -> Iterator[Step]:
     try:
         yield from train(session.engine, session.rows, session.masters, session.pace, place)
     except DataError as error:
-        sources = sources_of(course.run.ledger, error.rows[:_SOURCES_SHOWN])
+        bad = [int(session.rows.examples[number]) for number in error.rows[:_SOURCES_SHOWN]]
+        sources = sources_of(course.run.ledger, bad)
         if not sources:
             raise
         more = "…" if len(error.rows) > _SOURCES_SHOWN else ""
@@ -83,7 +84,7 @@ def _steps(course: Course, place: Place) -> Iterator[Step]:
 
 
 def sources_of(ledger: Path, rows: Sequence[int]) -> list[str]:
-    """Where in the user's files these rows of the train split stand, in the order of ``rows``: ``sms.csv:118``."""
+    """Where in the user's files these examples of the train split stand, in the order of ``rows``: ``sms.csv:118``."""
     wanted, found, number = set(rows), dict[int, str](), 0
     if not wanted or not ledger.is_file():
         return []

@@ -40,6 +40,9 @@ COMMANDS: dict[str, Command] = {
     "check": Command(
         "weitiao.cli.check", lambda: t("what your data are, and what would be learned of them"), True, "DATA"
     ),
+    "tokenizer": Command(
+        "weitiao.cli.tokenizer", lambda: t("make a tokenizer of your texts, for a fresh model"), True, "DATA"
+    ),
     "plan": Command("weitiao.cli.plan", lambda: t("memory and time of a run, before its first step"), True),
     "train": Command(
         "weitiao.cli.train", lambda: t("tune a model on your data, or go on with a run"), True, "[FILE.yaml|RUN]"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _HEADLINES = {
     "classify": ("accuracy", "macro_f1"),
     "reply": ("loss", "chrf", "rouge_l", "exact_match"),
-    "continue": ("loss", "bits_per_byte", "blank_accuracy"),
+    "continue": ("bits_per_byte", "blank_accuracy", "perplexity", "loss"),
 }
 _MOST_CATEGORIES = 4  # whose F1 is shown in the terminal; the report has all
 

@@ -54,6 +54,9 @@ class _Teller:
                 self._shown.say(facts["note"])
             case "rows":
                 self._shown.say(ledger_line(facts))
+                self._shown.say(_rows_line(facts))
+            case "tokenizer":
+                self._shown.say(_tokenizer_line(facts))
             case "plan":
                 self._total = facts["steps"]
                 self._shown.say(_plan_line(facts))
@@ -136,6 +139,25 @@ def ledger_line(counts: dict[str, Any]) -> str:
     )
     reasons = ", ".join(f"{reason} {count}" for reason, count in counts.get("reasons", {}).items())
     return f"{line} ({reasons})" if reasons else line
+
+
+def _rows_line(facts: dict[str, Any]) -> str:
+    """How the texts lie in rows."""
+    return t(
+        "{train} to learn from, in {rows} rows of at most {most} tokens, {filled} full on average",
+        train=facts["train"],
+        rows=facts["rows"],
+        most=facts["most"],
+        filled=f"{100 * facts['filled']:.0f} %",
+    )
+
+
+def _tokenizer_line(facts: dict[str, Any]) -> str:
+    return t(
+        "a tokenizer is made of the training texts: {vocabulary} tokens, {algorithm}",
+        vocabulary=facts["vocabulary"],
+        algorithm=facts["algorithm"],
+    )
 
 
 def _untuned_line(said: dict[str, str]) -> str:

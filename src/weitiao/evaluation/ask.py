@@ -39,7 +39,7 @@ def ask(
     """The model's answers to ``items``. Of kind reply, the first ``generated`` are also written out, greedily."""
     if task.kind == "classify":
         return _classified(engine, [example for example, _ in items], task, codec, cutoff_len, on_progress)
-    return _predicted(engine, items, task, codec, generated, max_new_tokens, on_progress)
+    return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
 
 
 def scored_together(count: int) -> list[range]:
@@ -89,6 +89,7 @@ def _predicted(
     items: Sequence[tuple[Example, Row]],
     task: Task,
     codec: Codec,
+    cutoff_len: int,
     generated: int,
     max_new_tokens: int,
     on_progress: Progress | None,
@@ -108,7 +109,7 @@ def _predicted(
             loss, hit = row_hits(engine, rows)
             hits.append(hit)
         else:
-            loss = row_losses(engine, rows)
+            loss = row_losses(engine, rows, cutoff_len)
         losses.append(loss)
         told(numbers.stop)
     examples = [example for example, _ in items[:written]]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from weitiao.codec import Codec
 from weitiao.codec.prompt import conversation
 from weitiao.example import Example, Message, Task
-from weitiao.objectives.row import IGNORE, Row
+from weitiao.objectives.row import IGNORE, Row, parts
 from weitiao.training.engine import Engine
 
 
@@ -41,11 +41,12 @@ def probabilities(log_scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return normalised
 
 
-def row_losses(engine: Engine, rows: Sequence[Row]) -> NDArray[np.float64]:
-    """The summed cross-entropy of each row, in nats."""
+def row_losses(engine: Engine, rows: Sequence[Row], most: int) -> NDArray[np.float64]:
+    """The summed cross-entropy of each row, in nats; one of over ``most`` tokens is read in parts."""
+    cut = [(number, part) for number, row in enumerate(rows) for part in parts(row, most)]
     losses = np.zeros(len(rows))
-    for number, logs in engine.read(rows, None):
-        losses[number] = -logs.sum()
+    for place, logs in engine.read([part for _, part in cut], None):
+        losses[cut[place][0]] -= logs.sum()
     return losses
 
 

@@ -17,6 +17,7 @@ from weitiao.data.samples import SAMPLES, cache_folder, fetch
 from weitiao.errors import ModelError
 from weitiao.models.files import ADAPTER_CONFIG, check_adapter, check_folder, read_object
 from weitiao.models.fingerprint import adapter_digest, file_digest, folder_digest, weights_digest
+from weitiao.models.presets import preset_of
 from weitiao.words import t
 
 Progress = Callable[[int, int, str], None]
@@ -87,6 +88,11 @@ def _place(name: str, on_progress: Progress | None) -> Path:
                 t("{name} is a data set, not a model", name=name), t("there are: {names}", names=", ".join(_models()))
             )
         return fetch(name, on_progress)
+    if preset_of(name):
+        raise ModelError(
+            t("{name} is a fresh model, which knows nothing yet", name=name),
+            t("make one of it first, and pass its run: weitiao train --model {name} --data TEXTS", name=name),
+        )
     path = Path(name).expanduser()
     if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
         return path.resolve() if path.is_file() else path.absolute()

@@ -55,9 +55,13 @@ class Causal:
 def encode(
     examples: Sequence[Example], task: Task, codec: Codec, cutoff_len: int, learn: Learn = "replies"
 ) -> list[Encoded | Dropped]:
-    """Rows of at most ``cutoff_len`` tokens, in order. A reply is never cut: what does not fit is dropped."""
+    """Rows of at most ``cutoff_len`` tokens, in order. A reply is never cut: what does not fit is dropped.
+
+    A text of kind continue is one row, however long: every part of it is read (:func:`weitiao.objectives.row.parts`).
+    """
     if task.kind == "continue":
-        return [_document(example, codec, cutoff_len) for example in examples]
+        encodings = codec.encode_documents([example.text for example in examples])
+        return [_document(example, encoding, codec) for example, encoding in zip(examples, encodings, strict=True)]
     conversations = [with_answer(example, task) for example in examples]
     encodings = codec.encode_conversations(conversations, learn == "replies")
     results: list[Encoded | Dropped] = []
@@ -103,14 +107,8 @@ def _checked(example: Example, encoding: Encoding, shortened: str, codec: Codec,
     return Encoded(row_of(example, encoding), encoding, shortened)
 
 
-def _document(example: Example, codec: Codec, cutoff_len: int) -> Encoded | Dropped:
-    encoding = codec.encode_documents([example.text])[0]
-    count = len(encoding.tokens)
-    shortened = ""
-    if count > cutoff_len:
-        encoding = Encoding(encoding.tokens[:cutoff_len], encoding.learned[:cutoff_len], encoding.complete)
-        shortened = t("the first {limit} of {count} tokens are used", limit=cutoff_len, count=count)
-    return _checked(example, encoding, shortened, codec, cutoff_len)
+def _document(example: Example, encoding: Encoding, codec: Codec) -> Encoded | Dropped:
+    return _checked(example, encoding, "", codec, len(encoding.tokens))
 
 
 def _fitted(

@@ -16,7 +16,7 @@ from weitiao.objectives.causal import Causal, Encoded
 from weitiao.objectives.infill import Blanks, BlankTokens, Infill
 from weitiao.objectives.masked import Masked
 from weitiao.objectives.prefix import Prefix
-from weitiao.objectives.row import Row, beginning
+from weitiao.objectives.row import Row, parts
 from weitiao.words import t
 
 ObjectiveName = Literal["causal", "masked", "infill", "prefix"]
@@ -55,7 +55,7 @@ def scored_row(objective: Objective, row: Row, cutoff_len: int, key: int) -> Row
     """A kept row as it is scored: what is hidden follows from ``key``, the item's own, alone; before and after tuning,
     and in every run, it is the same. Of a row that is too long the beginning is scored.
     """
-    return objective.draw(beginning(row, objective.most(cutoff_len)), np.random.default_rng(key))
+    return objective.draw(parts(row, objective.most(cutoff_len))[0], np.random.default_rng(key))
 
 
 def make_objective(name: ObjectiveName, codec: Codec, options: Options) -> Objective:

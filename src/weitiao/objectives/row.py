@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,18 @@ class Row:
         return int(np.count_nonzero(self.targets != IGNORE))
 
 
-def beginning(row: Row, most: int) -> Row:
-    """The first ``most`` tokens of a kept row."""
-    units = None if row.units is None else row.units[:most]
-    return replace(row, tokens=row.tokens[:most], targets=row.targets[:most], units=units)
+def parts(row: Row, most: int) -> list[Row]:
+    """A kept ``row`` in as few parts of at most ``most`` tokens as there can be, all of about one length.
+
+    Every token is in one part and every target is asked once; what a part predicts it does without the parts before.
+    """
+    count = -(-len(row.tokens) // most)
+    if count <= 1:
+        return [row]
+    borders = [len(row.tokens) * number // count for number in range(count + 1)]
+    return [_part(row, slice(start, stop)) for start, stop in pairwise(borders)]
+
+
+def _part(row: Row, where: slice) -> Row:
+    units = None if row.units is None else row.units[where]
+    return replace(row, tokens=row.tokens[where], targets=row.targets[where], units=units)

@@ -29,7 +29,7 @@ from weitiao.words import t
 VERSION = 1
 """Of settings.yaml. A file without a version is of this one."""
 
-_PATHS = frozenset({"data", "dev", "test", "model", "template", "output_dir"})
+_PATHS = frozenset({"data", "dev", "test", "model", "tokenizer", "template", "output_dir"})
 _FILES = (".yaml", ".yml", ".json")
 _MOST_PROBLEMS = 5
 

@@ -17,6 +17,9 @@ from weitiao.words import t
 
 Group = Literal["data", "model", "method", "training", "evaluation", "output"]
 
+FRESH = "preset:"
+"""How the name of a model begins that is made anew."""
+
 TEMPLATES = ("plain", "chatml")
 """The built-in chat templates, for models that bring none."""
 
@@ -120,12 +123,25 @@ class Settings(BaseModel):
     test_size: float = _setting(
         "data", 0.2, "The share of the rows for the test split, when no test file is given.", ge=0, le=0.9
     )
+    join_documents: bool = _setting(
+        "data",
+        False,
+        "Kind continue: put the texts behind each other and cut them into full rows, in which each sees those before "
+        "it. Without it, every text has rows of its own, a long one several.",
+    )
     max_samples: int | None = _setting("data", None, "Read at most this many rows.", ge=1)
     # model
     model: Text = _setting(
         "model",
         "",
-        "The model to start from: the name of a sample, a folder, a .gguf file, or the folder of an earlier run.",
+        "The model to start from: the name of a sample, a folder, a .gguf file, the folder of an earlier run, or "
+        "preset:tiny, preset:small or preset:base for a fresh one.",
+    )
+    tokenizer: Text | None = _setting(
+        "model",
+        None,
+        "The folder of a tokenizer, made with weitiao tokenizer, for a fresh model. Without it, one is made of the "
+        "training texts.",
     )
     template: Annotated[Text, AfterValidator(_template)] | None = _setting(
         "model",
@@ -243,6 +259,13 @@ class Settings(BaseModel):
         "output", None, "The language of the report. Without it, that of the terminal."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fresh_learns_whole(cls, values: Any) -> Any:
+        """Beside weights that know nothing there is nothing to adapt."""
+        fresh = isinstance(values, dict) and str(values.get("model", "")).startswith(FRESH)
+        return {"method": "full", **values} if fresh else values
+
     @model_validator(mode="after")
     def _hold_together(self) -> Settings:
         for contradiction in _contradictions(self):
@@ -267,6 +290,22 @@ def _contradictions(settings: Settings) -> Iterator[Contradiction]:
                 ratio=settings.warmup_ratio,
             ),
             t("give only one of the two"),
+        )
+    if settings.model.startswith(FRESH) and settings.method != "full":
+        yield Contradiction(
+            ("model", "method"),
+            t(
+                "{model} is a fresh model, and method {method} leaves most of it as it is",
+                model=settings.model,
+                method=settings.method,
+            ),
+            t("leave method out, or write method: full"),
+        )
+    if settings.tokenizer is not None and not settings.model.startswith(FRESH):
+        yield Contradiction(
+            ("tokenizer", "model"),
+            t("a tokenizer is given, but {model} brings its own", model=settings.model or "model"),
+            t("leave tokenizer out; it is for preset:tiny, preset:small and preset:base"),
         )
     if settings.val_size + settings.test_size >= 1:
         yield Contradiction(

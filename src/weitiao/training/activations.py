@@ -38,6 +38,11 @@ Passes = Iterator[tuple[list[int], Layout]]
 class Below(Protocol):
     """What calculates the stream at the border: :class:`weitiao.models.fast.stack.Stack`."""
 
+    @property
+    def causal(self) -> bool:
+        """Whether a token sees only those before it, so that what rows begin with is the same in all."""
+        ...
+
     def below(self, layout: Layout) -> Tensor:
         """Float32 [n, width]."""
         ...
@@ -150,7 +155,7 @@ class Activations:
             place = bisect_right(self._begins, begin)
             end = self._begins[place] if place < len(self._begins) else len(self._rows)
             rows = [self._rows[number] for number in range(begin, end)]
-            prefix = shared_length(rows)
+            prefix = shared_length(rows) if self._below.causal else 0
             bounds = [prefix]
             for row in rows:
                 bounds.append(bounds[-1] + len(row.tokens) - prefix)

@@ -26,6 +26,7 @@ class Batch:
     tokens: NDArray[np.int64]  # [rows, length]
     positions: NDArray[np.int64]  # [rows, length]; they restart where a packed row begins
     targets: NDArray[np.int64]  # [rows, length]; IGNORE where nothing is asked
+    present: NDArray[np.bool_] | None = None  # [rows, length] what is no padding, where earlier positions would see it
     prefixes: NDArray[np.int64] | None = None  # [rows] tokens that are seen from everywhere; None where no row has any
     within: NDArray[np.int64] | None = None  # [rows, length] the position inside a blank; None where all are 0
 
@@ -87,8 +88,11 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return packs
 
 
-def padded(rows: Sequence[Row]) -> Batch:
-    """Rows below each other, padded right to the longest. Padding repeats token 0 and is asked nothing."""
+def padded(rows: Sequence[Row], both_ways: bool = False) -> Batch:
+    """Rows below each other, padded right to the longest. Padding repeats token 0 and is asked nothing.
+
+    ``both_ways``: for a model whose positions see those behind them too.
+    """
     length = max(len(row.tokens) for row in rows)
     tokens = np.zeros((len(rows), length), dtype=np.int64)
     targets = np.full((len(rows), length), IGNORE, dtype=np.int64)
@@ -99,8 +103,10 @@ def padded(rows: Sequence[Row]) -> Batch:
         targets[number, : len(row.targets)] = row.targets
         if within is not None and row.positions is not None:
             positions[number, : len(row.tokens)], within[number, : len(row.tokens)] = row.positions.T
-    prefixes = np.array([row.prefix for row in rows])
-    return Batch(tokens, positions, targets, prefixes if prefixes.any() else None, within)
+    lengths, prefixes = (np.array(numbers) for numbers in zip(*((len(row.tokens), row.prefix) for row in rows)))
+    if both_ways:
+        return Batch(tokens, positions, targets, present=np.arange(length) < lengths[:, None])
+    return Batch(tokens, positions, targets, prefixes=prefixes if prefixes.any() else None, within=within)
 
 
 def packed(rows: Sequence[Row]) -> Batch:
@@ -120,9 +126,9 @@ def after(batch: Batch, prefix: int) -> Batch:
     return replace(batch, positions=batch.positions + prefix)
 
 
-def batches_of_step(rows: Sequence[Row], capacity: int, packing: bool) -> list[Batch]:
-    """The micro-batches of one step."""
+def batches_of_step(rows: Sequence[Row], capacity: int, packing: bool, both_ways: bool = False) -> list[Batch]:
+    """The micro-batches of one step. Rows of a model that attends ``both_ways`` are never packed."""
     lengths = [len(row.tokens) for row in rows]
-    if packing:
+    if packing and not both_ways:
         return [packed([rows[index] for index in group]) for group in pack(lengths, capacity)]
-    return [padded([rows[index] for index in group]) for group in micro_batches(lengths, capacity)]
+    return [padded([rows[index] for index in group], both_ways) for group in micro_batches(lengths, capacity)]

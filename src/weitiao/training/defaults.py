@@ -16,6 +16,14 @@ from weitiao.words import t
 
 _CONTEXT_USED = 2048  # tokens; longer rows are rare in tuning data and cost memory by their square
 
+_TEXT_STEPS = 200  # at least, of an epoch over raw text
+_STEP_TOKENS = (2048, 16384)  # of raw text
+_SCORED_TOKENS = 100_000  # of raw text, each time
+_LEAST_SCORED = 50
+_FRESH_RATE = 0.75  # times the width
+_TOKENS_OF_A_WEIGHT = 20  # that a fresh model can use (Hoffmann et al., 2022, arXiv:2203.15556)
+_MOST_REPEATED = 4  # epochs; each further one teaches less (Muennighoff et al., 2023, arXiv:2305.16264)
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -31,6 +39,13 @@ class Facts:
     on_gpu: bool
     threads: int
     continues_adapter: bool = False  # the model brings an adapter, whose rank and targets stay
+    train_tokens: int = 0  # of one epoch
+    fresh: bool = False  # the model knows nothing yet
+
+    @property
+    def row_tokens(self) -> int:
+        """Of a row, on average."""
+        return max(self.train_tokens // max(self.train_rows, 1), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,9 @@ def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
     if settings.method == "lora":
         rate = 2e-3 if billions < 0.3 else 1e-3 if billions < 1 else 5e-4 if billions < 3 else 2e-4
         return rate, t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
+    if facts.fresh:
+        rate = float(f"{_FRESH_RATE / facts.width:.1e}")
+        return rate, t("a fresh model, {width} wide: the wider, the smaller the steps", width=facts.width)
     rate = 1e-4 if billions < 0.5 else 5e-5 if billions < 3 else 1e-5
     if settings.method == "top_layers":
         rate *= 2
@@ -107,11 +125,20 @@ def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
 
 
 def _batch_size(facts: Facts) -> tuple[int, str]:
+    if facts.kind == "continue":
+        tokens = min(max(facts.train_tokens // _TEXT_STEPS, _STEP_TOKENS[0]), _STEP_TOKENS[1])
+        size = max(round(tokens / facts.row_tokens), 1)
+        return size, t("rows of {tokens} tokens on average", tokens=facts.row_tokens)
     size = 4 if facts.train_rows < 64 else 8 if facts.train_rows < 512 else 16
     return size, t("{rows} rows to learn from", rows=facts.train_rows)
 
 
 def _epochs(facts: Facts) -> tuple[float, str]:
+    if facts.fresh:
+        enough = _TOKENS_OF_A_WEIGHT * facts.parameters / max(facts.train_tokens, 1)
+        return float(min(max(round(enough), 1), _MOST_REPEATED)), t(
+            "{tokens} tokens for {size} parameters", tokens=facts.train_tokens, size=_size(facts.parameters)
+        )
     epochs = (
         5.0 if facts.train_rows < 200 else 3.0 if facts.train_rows < 1000 else 2.0 if facts.train_rows < 5000 else 1.0
     )
@@ -127,6 +154,9 @@ def _metric(facts: Facts) -> tuple[str, str]:
 def _eval_rows(facts: Facts) -> tuple[int, str]:
     if facts.kind == "classify":
         return 2000, t("intervals are narrow enough")
+    if facts.kind == "continue":
+        rows = min(max(_SCORED_TOKENS // facts.row_tokens, _LEAST_SCORED), 500)
+        return rows, t("rows of {tokens} tokens on average", tokens=facts.row_tokens)
     return 500, t("intervals are narrow enough")
 
 

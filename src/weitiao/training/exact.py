@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weitiao.models.anatomy import Model, blocks, embeddings
+from weitiao.models.anatomy import Model, blocks, embeddings, sees_both_sides
 from weitiao.models.head_parts import head_parts
 from weitiao.objectives.row import Row
-from weitiao.training.batches import PASS_PRICE, after, batches_of_step, micro_batches, padded
+from weitiao.training.batches import PASS_PRICE, Batch, after, batches_of_step, micro_batches, padded
 from weitiao.training.chance import seed_for
 from weitiao.training.engine import EngineName
 from weitiao.training.loss import asked_hidden, learn, logits_of
@@ -38,7 +38,8 @@ class Exact:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._may_share = may_share(model)
+        self._both_ways = sees_both_sides(model)
+        self._may_share = may_share(model) and not self._both_ways
 
     @property
     def kept_bytes(self) -> int:
@@ -52,13 +53,13 @@ class Exact:
         """As :class:`weitiao.training.engine.Engine` says."""
         shared = self._shared(rows, pace)
         rests = [without_prefix(row, shared) for row in rows] if shared else rows
-        cut = [(batch.tokens.size, batch.asked) for batch in batches_of_step(rests, pace.capacity, pace.packing)]
+        cut = [(batch.tokens.size, batch.asked) for batch in self._batches(rests, pace)]
         return [(shared, 0), *cut] if shared else cut
 
     def pass_over(self, rows: Sequence[Row]) -> float:
         """The summed loss of ``rows`` in nats; gradients stay at the parameters."""
         self.model.train()
-        return learn(self.model, padded(rows))[0]
+        return learn(self.model, padded(rows, self._both_ways))[0]
 
     def learn(self, rows: Sequence[Row], masters: Masters, pace: Pace, step: int) -> tuple[float, int]:
         """As :class:`weitiao.training.engine.Engine` says."""
@@ -67,7 +68,7 @@ class Exact:
         shared = self._shared(rows, pace)
         prefix = Prefix(self.model, rows[0].tokens[:shared]) if shared else None
         rests = [without_prefix(row, shared) for row in rows] if shared else rows
-        for number, batch in enumerate(batches_of_step(rests, pace.capacity, pace.packing)):
+        for number, batch in enumerate(self._batches(rests, pace)):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed_for(pace.seed, "dropout", step, number))
                 past = prefix.cache(len(batch.tokens)) if prefix else None
@@ -78,6 +79,9 @@ class Exact:
             prefix.backward()
             masters.collect()
         return total, targets
+
+    def _batches(self, rows: Sequence[Row], pace: Pace) -> list[Batch]:
+        return batches_of_step(rows, pace.capacity, pace.packing, self._both_ways)
 
     def _shared(self, rows: Sequence[Row], pace: Pace) -> int:
         return shared_length(rows) if pace.share_prefix and self._may_share and not pace.packing else 0
@@ -93,11 +97,11 @@ class Exact:
     def _read(self, rows: Sequence[Row], take: Take) -> Iterator[tuple[int, NDArray[np.float32]]]:
         self.model.eval()
         with torch.inference_mode():
-            shared = shared_length(rows) if SHARE_PREFIX else 0
+            shared = shared_length(rows) if SHARE_PREFIX and not self._both_ways else 0
             prefix = Prefix(self.model, rows[0].tokens[:shared]) if shared else None
             rests = [without_prefix(row, shared) for row in rows]
             for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
-                batch = after(padded([rests[index] for index in group]), shared)
+                batch = after(padded([rests[index] for index in group], self._both_ways), shared)
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
                 logs = [
                     take(logits_of(self.model, hidden[part], wide=True), targets[part])

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from weitiao.models.anatomy import Model, embeddings, head
+from weitiao.models.anatomy import Model, embeddings, sees_both_sides
 from weitiao.models.fast.layout import Layout, lay_out
 from weitiao.models.fast.native import kernels
-from weitiao.models.fast.pattern import UnlikeError, skeleton
+from weitiao.models.fast.parts import UnlikeError
+from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
 from weitiao.objectives.row import Row
@@ -67,11 +67,10 @@ class Fast:
         """From now on, keep in ``files`` what those blocks return: for ``rows``, and at most ``scored_bytes`` of what
         is read. All rows that are learned must be among ``rows``.
         """
-        weight = head(self.model).weight
-        assert isinstance(weight, torch.Tensor)
+        weight = embeddings(self.model).weight
         self._activations = Activations(
             self._stack,
-            lambda part: _layouts(part, CAPACITY, shared_length(part)),
+            lambda part: _layouts(part, CAPACITY, self._shared(part)),
             rows,
             files,
             weight.dtype,
@@ -86,18 +85,18 @@ class Fast:
 
     def passes(self, rows: Sequence[Row], pace: Pace) -> list[tuple[int, int]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        cut = _layouts(rows, pace.capacity, shared_length(rows) if pace.share_prefix else 0)
+        cut = _layouts(rows, pace.capacity, self._shared(rows, pace))
         return [(len(layout.tokens), len(layout.targets)) for _, layout in cut]
 
     def pass_over(self, rows: Sequence[Row]) -> float:
         """The summed loss of ``rows`` in nats; gradients stay at the parameters."""
-        return sum(self._stack.learn(layout) for _, layout in _layouts(rows, CAPACITY, shared_length(rows)))
+        return sum(self._stack.learn(layout) for _, layout in _layouts(rows, CAPACITY, self._shared(rows)))
 
     def learn(self, rows: Sequence[Row], masters: Masters, pace: Pace, step: int) -> tuple[float, int]:
         """As :class:`weitiao.training.engine.Engine` says."""
         total, targets = 0.0, 0
         kept = self._activations
-        for numbers, layout in _layouts(rows, pace.capacity, shared_length(rows) if pace.share_prefix else 0):
+        for numbers, layout in _layouts(rows, pace.capacity, self._shared(rows, pace)):
             below = kept.of_step([rows[number] for number in numbers], layout) if kept else None
             total += self._stack.learn(layout, below)
             targets += len(layout.targets)
@@ -113,18 +112,21 @@ class Fast:
         return self._read(rows, judged)
 
     def _read(self, rows: Sequence[Row], take: Take) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        weight = head(self.model).weight.detach().float()  # type: ignore[union-attr, operator]
-        for numbers, layout in _layouts(rows, CAPACITY, shared_length(rows)):
+        logits = self._stack.head.reader()
+        for numbers, layout in _layouts(rows, CAPACITY, self._shared(rows)):
             below = self._activations.of_pass(layout) if self._activations else None
-            hidden = self._stack.hidden(layout, below).float()
+            hidden = self._stack.hidden(layout, below)
             targets = torch.from_numpy(layout.targets)
             logs = [
-                take(nn.functional.linear(hidden[part], weight), targets[part])
-                for part in head_parts(len(targets), embeddings(self.model).num_embeddings)
+                take(logits(hidden[part]), targets[part]) for part in head_parts(len(targets), self._stack.head.outputs)
             ]
             counts = [rows[number].asked for number in numbers]
             for number, found in zip(numbers, torch.cat(logs).split(counts), strict=True):
                 yield number, found.numpy()
+
+    def _shared(self, rows: Sequence[Row], pace: Pace | None = None) -> int:
+        may = self._stack.causal and (pace is None or pace.share_prefix)
+        return shared_length(rows) if may else 0
 
 
 def check_fits(model: Model) -> None:
@@ -147,7 +149,7 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
         return exact, ""
     try:
         check_fits(model)
-        if any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
+        if not sees_both_sides(model) and any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
             raise UnlikeError(t("its rows are read from both sides"))
         some = [_all_asked(rows[number]) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
@@ -165,7 +167,7 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
 
 def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[list[int], Layout]]:
     """The passes of ``rows``, of at most ``capacity`` tokens: their row numbers in order, and where they lie."""
-    assert not any(row.prefix for row in rows), "engine_for gives such rows to the exact engine"
+    assert all(row.prefix in (0, len(row.tokens)) for row in rows), "engine_for gives such rows to the exact engine"
     groups = micro_batches([len(row.tokens) - shared for row in rows], capacity, _GROUP_PRICE)
     waiting: list[list[int]] = []
     tokens = 0

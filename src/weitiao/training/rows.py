@@ -15,7 +15,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from weitiao.objectives.row import Row
+from weitiao.objectives.row import IGNORE, Row, parts
+
+_ANY = 1 << 30  # tokens of a row that is never cut
+_NOTHING = Row("", np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32))
 
 _UNITS = "units.i32"
 
@@ -46,20 +49,62 @@ class EpochRows:
 
 
 class RowWriter:
-    """Appends rows to a new folder; :meth:`close` makes it readable."""
+    """Appends examples to a new folder, as rows of at most ``most`` tokens; :meth:`close` makes it readable.
 
-    def __init__(self, folder: Path) -> None:
+    Each example has rows of its own, a long one several; with ``join`` examples stand behind each other and are cut
+    into rows of exactly ``most`` tokens, in which each sees those before it.
+    """
+
+    def __init__(self, folder: Path, most: int = _ANY, join: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self._folder, self._most, self._join = folder, most, join
         self._tokens = (folder / "tokens.i32").open("wb")
         self._targets = (folder / "targets.i32").open("wb")
         self._units: BufferedWriter | None = None  # from the first row that has some
         self._lengths = array("i")
         self._asked = array("i")
+        self._examples = array("i")
+        self._added = 0
+        self._waiting = _NOTHING
+        self._waiting_since = 0  # the example in which it begins
 
     def add(self, row: Row) -> None:
-        """Append ``row``. Either all rows have units or none."""
+        """Append the rows of one example, whose own row may be of any length. Either all rows have units or none."""
         assert row.prefix == 0 and row.positions is None, "both are drawn, and never kept"
+        if self._join:
+            self._behind(row)
+        else:
+            for part in parts(row, self._most):
+                self._write(part, self._added)
+        self._added += 1
+
+    def close(self) -> None:
+        """Finish the folder."""
+        if self._waiting.asked:
+            self._write(self._waiting, self._waiting_since)
+            self._waiting = _NOTHING
+        self._tokens.close()
+        self._targets.close()
+        if self._units is not None:
+            self._units.close()
+        np.save(self._folder / "lengths.npy", np.array(self._lengths, dtype=np.int32))
+        np.save(self._folder / "asked.npy", np.array(self._asked, dtype=np.int32))
+        np.save(self._folder / "examples.npy", np.array(self._examples, dtype=np.int32))
+
+    def _behind(self, row: Row) -> None:
+        """Put ``row`` behind what waits, and write what makes full rows. Its last target is read too: where a text ends
+        is all that tells the next one apart."""
+        waiting, since = self._waiting, self._waiting_since if len(self._waiting.tokens) else self._added
+        tokens = np.concatenate([waiting.tokens, row.tokens, row.targets[-1:]])
+        targets = np.concatenate([waiting.targets, row.targets, np.array([IGNORE], dtype=np.int32)])
+        start = 0
+        while len(tokens) - start >= self._most:
+            stop = start + self._most
+            self._write(Row("", tokens[start:stop], targets[start:stop]), since)
+            start, since = stop, self._added
+        self._waiting, self._waiting_since = Row("", tokens[start:], targets[start:]), since
+
+    def _write(self, row: Row, example: int) -> None:
         self._tokens.write(np.ascontiguousarray(row.tokens, dtype="<i4").tobytes())
         self._targets.write(np.ascontiguousarray(row.targets, dtype="<i4").tobytes())
         if row.units is not None:
@@ -67,15 +112,7 @@ class RowWriter:
             self._units.write(np.ascontiguousarray(row.units, dtype="<i4").tobytes())
         self._lengths.append(len(row.tokens))
         self._asked.append(row.asked)
-
-    def close(self) -> None:
-        """Finish the folder."""
-        self._tokens.close()
-        self._targets.close()
-        if self._units is not None:
-            self._units.close()
-        np.save(self._folder / "lengths.npy", np.array(self._lengths, dtype=np.int32))
-        np.save(self._folder / "asked.npy", np.array(self._asked, dtype=np.int32))
+        self._examples.append(example)
 
     def __enter__(self) -> RowWriter:
         return self
@@ -93,6 +130,7 @@ class Rows:
     def __init__(self, folder: Path) -> None:
         self.lengths: NDArray[np.int32] = np.load(folder / "lengths.npy")
         self.asked: NDArray[np.int32] = np.load(folder / "asked.npy")
+        self.examples: NDArray[np.int32] = np.load(folder / "examples.npy")  # in which each row begins, as added
         self._starts = np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
         self._tokens = _mapped(folder / "tokens.i32", int(self._starts[-1]))
         self._targets = _mapped(folder / "targets.i32", int(self._starts[-1]))

@@ -1,12 +1,14 @@
-"""Causal softmax attention over the groups of a layout, forward and backward, without a mask.
+"""Softmax attention over the groups of a layout, forward and backward, without a mask.
 
 The query heads of a key head stand beside each other, so that keys are never repeated; queries go in chunks, so that
-half of a long row's square is never calculated. Shares are calculated again on the way back instead of kept.
+half of a long row's square is never calculated where a token sees only what stands before it. Where it sees its whole
+row, rows of one length are told together where they end. Shares are calculated again on the way back instead of kept.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -26,6 +28,7 @@ class Shape:
     group: int
     depth: int
     scale: float
+    causal: bool
     interleaved: bool
     window: int  # keys that a query sees; 0 for all before it
 
@@ -98,15 +101,25 @@ def _attend_group(made: Turned, group: Group, before: int, shape: Shape, out: Te
     places = out[:, : shape.width].unflatten(0, (group.rows, group.length)).unflatten(2, (shape.key_heads, -1))
     for start in range(0, group.length, _CHUNK):
         stop = min(start + _CHUNK, group.length)
-        shares = _shares(made, start, stop, before, shape)
-        mixed = torch.bmm(shares, made.values[:, : before + stop])
+        shares = _shares(made, start, stop, before, group, shape)
+        mixed = torch.bmm(shares, made.values[:, : shares.shape[2]])
         places[:, start:stop] = mixed.view(group.rows, shape.key_heads, stop - start, -1).transpose(1, 2)
 
 
-def _shares(made: Turned, start: int, stop: int, before: int, shape: Shape) -> Tensor:
+def _shares(made: Turned, start: int, stop: int, before: int, group: Group, shape: Shape) -> Tensor:
+    """[rows × key heads, queries × group, keys that any of the queries sees]"""
     queries = made.queries[:, start * shape.group : stop * shape.group]
-    scores = torch.bmm(queries, made.keys[:, : before + stop].transpose(1, 2))
-    softmax(scores, stop - start, shape.group, before + start, shape.window, shape.scale)
+    seen = before + (stop if shape.causal else group.length)
+    scores = torch.bmm(queries, made.keys[:, :seen].transpose(1, 2))
+    if shape.causal:
+        softmax(scores, stop - start, shape.group, before + start, shape.window, shape.scale)
+        return scores
+    row = 0
+    for length, alike in groupby(group.lengths):
+        rows = len(list(alike))
+        part = scores[row * shape.key_heads : (row + rows) * shape.key_heads]
+        softmax(part, 1, part.shape[1], length - 1, 0, shape.scale)  # every query as the one that stands last
+        row += rows
     return scores
 
 
@@ -117,16 +130,18 @@ def _backward_group(gradient: Tensor, made: Turned, group: Group, before: int, s
         stop = min(start + _CHUNK, group.length)
         whole = start == 0 and stop == group.length  # of one chunk: nothing to add to
         chunk = slice(start * shape.group, stop * shape.group)
-        shares = _shares(made, start, stop, before, shape)
+        shares = _shares(made, start, stop, before, group, shape)
+        seen = shares.shape[2]
         mixed = places[:, start:stop].transpose(1, 2).reshape(shares.shape[0], -1, shape.depth)
-        scores = torch.bmm(mixed, made.values[:, : before + stop].transpose(1, 2))
-        softmax_backward(scores, shares, stop - start, shape.group, before + start, shape.window, shape.scale)
-        back.queries[:, chunk] = torch.bmm(scores, made.keys[:, : before + stop])
+        scores = torch.bmm(mixed, made.values[:, :seen].transpose(1, 2))
+        first = before + start if shape.causal else seen  # of the places of queries
+        softmax_backward(scores, shares, stop - start, shape.group, first, shape.window, shape.scale)
+        back.queries[:, chunk] = torch.bmm(scores, made.keys[:, :seen])
         keys = torch.bmm(scores.transpose(1, 2), made.queries[:, chunk])
         values = torch.bmm(shares.transpose(1, 2), mixed)
         if whole:
             back.keys, back.values = keys, values
         else:
-            back.keys[:, : before + stop] += keys
-            back.values[:, : before + stop] += values
+            back.keys[:, :seen] += keys
+            back.values[:, :seen] += values
     return back

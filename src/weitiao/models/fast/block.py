@@ -1,7 +1,7 @@
-"""One block of the Llama pattern, forward and backward, written out by hand.
+"""One block, forward and backward, written out by hand.
 
 Kept for the way back: the float32 stream before each norm, rotated queries, keys and values, what attention returned,
-and the gated unit's input. Everything else is cheaper to calculate again than to keep.
+and the unit's input. Everything else is cheaper to calculate again than to keep.
 """
 
 from __future__ import annotations
@@ -11,21 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from weitiao.models.fast import elementwise
 from weitiao.models.fast.attention import Shape, Turned, attend, attend_backward
 from weitiao.models.fast.headwise import Heads, norm_heads, norm_heads_backward
 from weitiao.models.fast.layout import Layout
-from weitiao.models.fast.pattern import Norm, Parts
-from weitiao.models.fast.product import Product, add_gradient
+from weitiao.models.fast.norm import LayerNorm, Norm, Normed
+from weitiao.models.fast.parts import Parts
+from weitiao.models.fast.product import Product
 from weitiao.models.fast.rotation import Angles
-
-
-@dataclass(frozen=True, slots=True)
-class Normed:
-    """A norm's input and the inverse root mean square of its rows."""
-
-    stream: Tensor  # float32 [n, width]
-    inverse: Tensor  # float32 [n]
 
 
 @dataclass(slots=True)
@@ -40,7 +32,7 @@ class Kept:
     after_attention: Normed | None
     before_unit: Normed
     low_gates: Tensor | None
-    both: Tensor  # [asked or n, 2 × hidden]
+    both: Tensor  # [asked or n, 2 × hidden], or hidden where the unit has no gate
     low_down: Tensor | None
     after_unit: Normed | None
     only: Tensor | None  # the places that went on past attention; None for all
@@ -53,15 +45,15 @@ class Block:
         self._parts = parts
         self._queries, self._output = Product(parts.queries), Product([parts.output])
         self._gates, self._down = Product(parts.gates), Product([parts.down])
-        self._shape = Shape(parts.key_heads, parts.group, parts.depth, parts.scale, parts.interleaved, parts.window)
+        self._shape = Shape(
+            parts.key_heads, parts.group, parts.depth, parts.scale, parts.causal, parts.interleaved, parts.window
+        )
         self.layer_type = parts.layer_type
 
     @property
     def learns(self) -> bool:
         """Whether anything in it does."""
-        return any(product.learns for product in self._products) or any(
-            norm.weight.requires_grad for norm in self._norms
-        )
+        return any(part.learns for part in (*self._products, *self._norms))
 
     @property
     def kept_bytes(self) -> int:
@@ -83,7 +75,7 @@ class Block:
         """The stream [n, width] and what the block adds to it, not yet added; past attention only at ``only``."""
         parts = self._parts
         room = self._queries.room(len(stream))
-        stream, first = norm_forward(parts.before_attention, stream, addend, room)
+        stream, first = parts.before_attention.forward(stream, addend, room)
         joined = self._queries.forward(room)
         low_queries = self._queries.low(room)
         heads = norm_heads(joined, parts) if parts.query_norm else None
@@ -93,11 +85,11 @@ class Block:
             mixed, stream = mixed[only], stream[only]
         added, after_attention = self._after(parts.after_attention, self._output.forward(mixed))
         room = self._gates.room(len(stream))
-        stream, second = norm_forward(parts.before_unit, stream, added, room)
+        stream, second = parts.before_unit.forward(stream, added, room)
         both = self._gates.forward(room)
         low_gates = self._gates.low(room)
         room = self._down.room(len(stream))
-        elementwise.gate(both, parts.tanh_gelu, room)
+        parts.unit.forward(both, room)
         added, after_unit = self._after(parts.after_unit, self._down.forward(room))
         kept = Kept(
             first, low_queries, heads, turned, mixed, after_attention,
@@ -113,7 +105,7 @@ class Block:
         ``gradient`` is changed in place. Where nothing below learns (``passes_on`` False) what comes back is worthless.
         """
         parts = self._parts
-        narrow = self._unit_backward(gradient, narrow, kept)
+        gradient, narrow = self._unit_backward(gradient, narrow, kept)
         back = self._after_backward(parts.after_attention, narrow, kept.after_attention)
         mixed = self._output.backward(kept.mixed, back, passes_on=True)
         assert mixed is not None
@@ -124,32 +116,31 @@ class Block:
         if kept.heads is not None:
             norm_heads_backward(joined, kept.heads, parts)
         room = self._again(self._queries, parts.before_attention, kept.before_attention, kept.low_queries)
-        learns_norm = parts.before_attention.weight.requires_grad
-        back_normed = self._queries.backward(room, joined, passes_on or learns_norm)
-        if back_normed is not None:
-            narrow = norm_backward(parts.before_attention, back_normed, kept.before_attention, gradient)
-        return gradient, narrow
+        back_normed = self._queries.backward(room, joined, passes_on or parts.before_attention.learns)
+        if back_normed is None:
+            return gradient, narrow
+        return parts.before_attention.backward(back_normed, kept.before_attention, gradient)
 
-    def _unit_backward(self, gradient: Tensor, narrow: Tensor, kept: Kept) -> Tensor:
+    def _unit_backward(self, gradient: Tensor, narrow: Tensor, kept: Kept) -> tuple[Tensor, Tensor]:
         parts = self._parts
         back = self._after_backward(parts.after_unit, narrow, kept.after_unit)
         room = self._down.room(len(gradient))
         # What the unit returned is not kept but comes with its gradient, and the weights' gradients need it.
         unit = self._down.input_gradient(back)
-        both = elementwise.gate_backward(kept.both, unit.inputs, parts.tanh_gelu, room)
+        both = parts.unit.backward(kept.both, unit.inputs, room)
         if kept.low_down is not None:
             room[:, self._down.inputs :] = kept.low_down
         self._down.learn(room, back, unit)
         room = self._again(self._gates, parts.before_unit, kept.before_unit, kept.low_gates)
         normed = self._gates.backward(room, both, passes_on=True)
         assert normed is not None
-        return norm_backward(parts.before_unit, normed, kept.before_unit, gradient)
+        return parts.before_unit.backward(normed, kept.before_unit, gradient)
 
-    def _again(self, product: Product, norm: Norm, kept: Normed, low: Tensor | None) -> Tensor:
+    def _again(self, product: Product, norm: Norm | LayerNorm, kept: Normed, low: Tensor | None) -> Tensor:
         """A product's input once more."""
         room = product.room(len(kept.stream))
         if product.learns:
-            elementwise.renorm(kept.stream, kept.inverse, norm.weight, norm.offset, room)
+            norm.again(kept, room)
             if low is not None:
                 room[:, product.inputs :] = low
         return room
@@ -158,38 +149,25 @@ class Block:
         if norm is None:
             return added, None
         out = torch.empty_like(added)
-        return out, norm_forward(norm, added.float(), None, out)[1]
+        return out, norm.forward(added.float(), None, out)[1]
 
     def _after_backward(self, norm: Norm | None, gradient: Tensor, kept: Normed | None) -> Tensor:
         if norm is None or kept is None:
             return gradient
-        return norm_backward(norm, gradient, kept, torch.zeros_like(kept.stream))
+        return norm.backward(gradient, kept, torch.zeros_like(kept.stream))[1]
 
     @property
     def _products(self) -> tuple[Product, ...]:
         return (self._queries, self._output, self._gates, self._down)
 
     @property
-    def _norms(self) -> list[Norm]:
+    def _norms(self) -> list[Norm | LayerNorm]:
         parts = self._parts
         every = (
             parts.before_attention, parts.before_unit, parts.after_attention, parts.after_unit,
             parts.query_norm, parts.key_norm,
         )  # fmt: skip
         return [norm for norm in every if norm is not None]
-
-
-def norm_forward(norm: Norm, stream: Tensor, addend: Tensor | None, out: Tensor) -> tuple[Tensor, Normed]:
-    """Norm ``stream + addend`` into ``out``; the sum, and what the way back needs."""
-    total, inverse = elementwise.norm(stream, addend, norm.weight, norm.offset, norm.epsilon, out)
-    return total, Normed(total, inverse)
-
-
-def norm_backward(norm: Norm, gradient: Tensor, kept: Normed, stream_gradient: Tensor) -> Tensor:
-    """Add the norm's gradient to ``stream_gradient``, and its weight's to ``grad``; the sum in the weights' type."""
-    if norm.weight.requires_grad:
-        add_gradient(norm.weight, elementwise.norm_weight_gradient(gradient, kept.stream, kept.inverse, norm.weight))
-    return elementwise.norm_backward(gradient, kept.stream, kept.inverse, norm.weight, norm.offset, stream_gradient)
 
 
 def _scattered(rows: Tensor, places: Tensor, n: int) -> Tensor:

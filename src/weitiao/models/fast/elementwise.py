@@ -97,6 +97,16 @@ def gate_backward(both: Tensor, gradient: Tensor, tanh_gelu: bool, out: Tensor) 
     return back
 
 
+def gelu(inner: Tensor, out: Tensor) -> None:
+    """GELU of ``inner`` [n, hidden] into the first columns of ``out``."""
+    out[:, : inner.shape[1]] = nn.functional.gelu(inner)  # gelu's own out= takes every tensor for a contiguous one
+
+
+def gelu_backward(inner: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient of ``inner``."""
+    return torch.ops.aten.gelu_backward(gradient, inner)  # type: ignore[no-any-return]
+
+
 def softmax(scores: Tensor, queries: int, group: int, before: int, window: int, scale: float) -> None:
     """``scores`` [batch, queries × group, keys] to shares in place.
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from weitiao.models.fast import elementwise
-from weitiao.models.fast.pattern import Norm, Parts
-from weitiao.models.fast.product import add_gradient
+from weitiao.models.fast.gradients import add_gradient
+from weitiao.models.fast.norm import Norm
+from weitiao.models.fast.parts import Parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,20 @@ from weitiao.objectives.row import IGNORE, Row
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """``rows`` rows of ``length`` tokens from token ``start`` on."""
+    """Rows of ``lengths`` tokens from token ``start`` on, each padded to the longest."""
 
     start: int
-    rows: int
-    length: int
+    lengths: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self.lengths)
+
+    @property
+    def length(self) -> int:
+        """Of the longest."""
+        return max(self.lengths)
 
     @property
     def stop(self) -> int:
@@ -44,12 +53,12 @@ class Layout:
 def lay_out(rows: Sequence[Row], groups: Sequence[Sequence[int]], prefix: int) -> Layout:
     """``rows``, whose first ``prefix`` tokens are alike, by ``groups`` of row numbers."""
     tokens, positions = [rows[0].tokens[:prefix]], [np.arange(prefix)]
-    made = [Group(0, 1, prefix)] if prefix else []
+    made = [Group(0, (prefix,))] if prefix else []
     asked, targets = [], []
     start = prefix
     for numbers in groups:
-        length = max(len(rows[number].tokens) for number in numbers) - prefix
-        made.append(Group(start, len(numbers), length))
+        made.append(Group(start, tuple(len(rows[number].tokens) - prefix for number in numbers)))
+        length = made[-1].length
         for number in numbers:
             row = rows[number]
             rest = len(row.tokens) - prefix

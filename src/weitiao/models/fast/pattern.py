@@ -1,27 +1,24 @@
 """Which blocks have the Llama pattern, and where each family keeps its parts.
 
-Separate because this is all that the fast path knows of families. What a family adds to the pattern is a trait here and
-a line in :mod:`weitiao.models.fast.block`; a family that is not listed, or a model that differs, uses the exact path.
+Separate because this, with :mod:`weitiao.models.fast.encoders`, is all that the fast path knows of families. What one
+adds to the pattern is a trait here and a line in :mod:`weitiao.models.fast.block`; a family that is not listed, or a
+model that differs, uses the exact path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
 from weitiao.models.anatomy import Model, blocks, embeddings, final_norm, head, plain
+from weitiao.models.fast import encoders
+from weitiao.models.fast.norm import Norm
+from weitiao.models.fast.parts import Embeddings, HeadParts, Parts, Skeleton, UnlikeError, simple
+from weitiao.models.fast.unit import Gated
 
-ADAPTER = "default"  # PEFT's name of a model's only adapter
-
-_ACTIVATIONS = {"silu": False, "gelu_pytorch_tanh": True}  # whether it is the tanh form of GELU
-
-
-class UnlikeError(Exception):
-    """The model does not have the pattern; the message says where it differs."""
+_UNITS = {"silu": Gated(tanh_gelu=False), "gelu_pytorch_tanh": Gated(tanh_gelu=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,58 +57,17 @@ FAMILIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Norm:
-    """A root-mean-square norm."""
-
-    weight: nn.Parameter
-    offset: float
-    epsilon: float
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """One block's parts."""
-
-    queries: Sequence[nn.Module]  # one layer, or those of queries, keys and values
-    output: nn.Module
-    gates: Sequence[nn.Module]
-    down: nn.Module
-    before_attention: Norm
-    before_unit: Norm
-    after_attention: Norm | None
-    after_unit: Norm | None
-    query_norm: Norm | None
-    key_norm: Norm | None
-    key_heads: int
-    group: int  # query heads of a key head
-    depth: int
-    scale: float
-    tanh_gelu: bool
-    interleaved: bool
-    layer_type: str | None  # what the rotation asks for
-    window: int  # keys that a query sees; 0 for all before it
-
-
-@dataclass(frozen=True, slots=True)
-class Skeleton:
-    """A model's parts."""
-
-    embed: nn.Embedding
-    rotary: nn.Module
-    blocks: Sequence[Parts]
-    norm: Norm
-    head: nn.Linear
-
-
 def skeleton(model: Model) -> Skeleton:
     """The parts of ``model``. Raises UnlikeError."""
-    inner = plain(model)
-    layers = blocks(model)
-    kinds = {type(layer).__name__ for layer in layers}
-    if len(kinds) != 1 or not kinds <= FAMILIES.keys():
+    kinds = {type(layer).__name__ for layer in blocks(model)}
+    if len(kinds) != 1 or not kinds <= FAMILIES.keys() | encoders.FAMILIES.keys():
         raise UnlikeError(", ".join(sorted(kinds)))
-    traits = FAMILIES[kinds.pop()]
+    kind = kinds.pop()
+    return _decoder(model, FAMILIES[kind]) if kind in FAMILIES else encoders.encoder_skeleton(model)
+
+
+def _decoder(model: Model, traits: Traits) -> Skeleton:
+    inner = plain(model)
     config: Any = inner.config
     found, base = final_norm(model), inner.base_model
     output = head(model)
@@ -122,11 +78,11 @@ def skeleton(model: Model) -> Skeleton:
     if found is None:
         raise UnlikeError("norm")
     return Skeleton(
-        embeddings(model),
+        Embeddings(embeddings(model)),
         base.get_submodule("rotary_emb"),
-        [_parts(layer, traits, config) for layer in layers],
+        [_parts(layer, traits, config) for layer in blocks(model)],
         _norm(found, traits),
-        output,
+        HeadParts(output),
     )
 
 
@@ -134,15 +90,16 @@ def _parts(layer: Any, traits: Traits, config: Any) -> Parts:
     attention, unit = layer.self_attn, layer.mlp
     stated = config.to_dict()
     activation = stated.get("hidden_activation") or stated.get("hidden_act")
-    if activation not in _ACTIVATIONS:
+    if activation not in _UNITS:
         raise UnlikeError(str(activation))
     depth = int(attention.head_dim)
     key_heads = int(config.num_key_value_heads)
     return Parts(
-        queries=[_simple(getattr(attention, name)) for name in traits.queries],
-        output=_simple(attention.o_proj),
-        gates=[_simple(getattr(unit, name)) for name in traits.gates],
-        down=_simple(unit.down_proj),
+        queries=[simple(getattr(attention, name)) for name in traits.queries],
+        output=simple(attention.o_proj),
+        gates=[simple(getattr(unit, name)) for name in traits.gates],
+        down=simple(unit.down_proj),
+        unit=_UNITS[activation],
         before_attention=_norm(layer.input_layernorm, traits),
         before_unit=_norm(getattr(layer, traits.before_unit), traits),
         after_attention=_norm(getattr(layer, traits.after[0]), traits) if traits.after else None,
@@ -153,22 +110,10 @@ def _parts(layer: Any, traits: Traits, config: Any) -> Parts:
         group=int(config.num_attention_heads) // key_heads,
         depth=depth,
         scale=float(attention.scaling),
-        tanh_gelu=_ACTIVATIONS[activation],
         interleaved=traits.interleaved,
         layer_type=config.layer_types[attention.layer_idx] if traits.by_layer else None,
         window=int(attention.__dict__.get("sliding_window", stated.get("sliding_window")) or 0),
     )
-
-
-def _simple(layer: nn.Module) -> nn.Module:
-    """The layer, where it is linear, alone or with plain LoRA."""
-    if type(layer) is nn.Linear:
-        return layer
-    if isinstance(layer, LoraLinear) and type(layer.base_layer) is nn.Linear:
-        plain_lora = layer.active_adapters == [ADAPTER] and not layer.merged and not layer.use_dora[ADAPTER]
-        if plain_lora and isinstance(layer.lora_dropout[ADAPTER], nn.Identity) and not layer.lora_bias[ADAPTER]:
-            return layer
-    raise UnlikeError(type(layer).__name__)
 
 
 def _norm(module: Any, traits: Traits) -> Norm:

@@ -14,7 +14,8 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
-from weitiao.models.fast.pattern import ADAPTER
+from weitiao.models.fast.gradients import add_gradient
+from weitiao.models.fast.parts import ADAPTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +142,6 @@ class Product:
                 column = columns.stop
             start = rows.stop
         return places
-
-
-def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
-    """Add to ``parameter.grad``, as autograd would."""
-    if parameter.grad is None:
-        parameter.grad = gradient
-    else:
-        parameter.grad += gradient
 
 
 def _plain(layer: nn.Module) -> nn.Linear:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from weitiao.models.fast.layout import Group
 from weitiao.models.fast.native import call
@@ -26,6 +26,16 @@ class Angles:
     def turned(self) -> int:
         """How much of a head is turned."""
         return 2 * self.cosine.shape[1]
+
+
+def angles_of(rotary: nn.Module | None, positions: Tensor, kind: str | None) -> Angles:
+    """For ``positions`` [n] in the layers of ``kind``; of nothing where a model's positions are in its embeddings."""
+    if rotary is None:
+        return Angles(*(torch.empty(len(positions), 0) for _ in range(2)))
+    given = (torch.empty(0, dtype=torch.float32), positions[None])
+    cosine, sine = rotary(*given) if kind is None else rotary(*given, kind)
+    half = cosine.shape[-1] // 2
+    return Angles(cosine[0, :, :half].contiguous(), sine[0, :, :half].contiguous())
 
 
 def rotate(joined: Tensor, angles: Angles, group: Group, before: int, shape: Shape, into: Turned) -> None:

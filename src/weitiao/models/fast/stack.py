@@ -1,4 +1,4 @@
-"""A whole model of the Llama pattern on the fast path: tokens to the loss at the asked places, and back.
+"""A whole model on the fast path: tokens to the loss at the asked places, and back.
 
 Beside transformers' modules, over the same weights. Gradients are made by hand, block after block, down to the lowest
 one that learns; autograd records nothing. The last block goes past attention only where a target is set.
@@ -7,16 +7,15 @@ one that learns; autograd records nothing. The last block goes past attention on
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from weitiao.models.anatomy import Model
-from weitiao.models.fast import elementwise
-from weitiao.models.fast.block import Block, Kept, Normed, norm_backward, norm_forward
+from weitiao.models.fast.block import Block, Kept
+from weitiao.models.fast.head import Head
 from weitiao.models.fast.layout import Layout
+from weitiao.models.fast.norm import Normed
 from weitiao.models.fast.pattern import skeleton
-from weitiao.models.fast.product import add_gradient
-from weitiao.models.fast.rotation import Angles
-from weitiao.models.head_parts import head_parts
+from weitiao.models.fast.rotation import Angles, angles_of
 
 
 class Stack:
@@ -25,6 +24,12 @@ class Stack:
     def __init__(self, model: Model) -> None:
         self._parts = skeleton(model)
         self._blocks = [Block(parts) for parts in self._parts.blocks]
+        self.head = Head(self._parts.head)
+
+    @property
+    def causal(self) -> bool:
+        """Whether a token sees only those before it."""
+        return self._parts.blocks[0].causal
 
     @property
     def kept_bytes(self) -> int:
@@ -57,9 +62,8 @@ class Stack:
             embedded = self._embed(layout) if below is None else below
             first = 0 if below is None else self.border
             hidden, final, kept, angles = self._up(embedded.detach().float(), layout, asked, first, keep_from=lowest)
-            loss, back = self._head(hidden, targets)
-            gradient = torch.zeros_like(final.stream)
-            narrow = norm_backward(self._parts.norm, back, final, gradient)
+            loss, back = self.head.learn(hidden, targets)
+            gradient, narrow = self._parts.norm.backward(back, final, torch.zeros_like(final.stream))
             for number in range(len(self._blocks) - 1, lowest - 1, -1):
                 block = self._blocks[number]
                 passes_on = number > lowest or embedded.requires_grad
@@ -79,16 +83,14 @@ class Stack:
 
     def _lowest(self) -> int:
         """The lowest block that learns; all of them where the embeddings do."""
-        if self._parts.embed.weight.requires_grad:
+        if self._parts.embed.learn:
             return 0
         learning = [number for number, block in enumerate(self._blocks) if block.learns]
         return learning[0] if learning else len(self._blocks)
 
     def _embed(self, layout: Layout) -> Tensor:
-        tokens = torch.from_numpy(layout.tokens)
-        with torch.set_grad_enabled(self._parts.embed.weight.requires_grad):
-            embedded: Tensor = self._parts.embed(tokens)
-        return embedded
+        with torch.set_grad_enabled(self._parts.embed.learn):
+            return self._parts.embed(torch.from_numpy(layout.tokens), torch.from_numpy(layout.positions))
 
     def _up(
         self, stream: Tensor, layout: Layout, asked: Tensor, first: int, keep_from: int
@@ -103,29 +105,10 @@ class Stack:
             if number >= keep_from:
                 kept.append(saved)
         hidden = self._parts.norm.weight.new_empty(stream.shape)
-        _, final = norm_forward(self._parts.norm, stream, addend, hidden)
+        _, final = self._parts.norm.forward(stream, addend, hidden)
         return hidden, final, kept, angles
 
     def _angles(self, layout: Layout) -> dict[str | None, Angles]:
-        positions = torch.from_numpy(layout.positions)[None]
-        like = torch.empty(0, dtype=torch.float32)
-        found = {}
-        for kind in {block.layer_type for block in self._blocks}:
-            given = (like, positions) if kind is None else (like, positions, kind)
-            cosine, sine = self._parts.rotary(*given)
-            half = cosine.shape[-1] // 2
-            found[kind] = Angles(cosine[0, :, :half].contiguous(), sine[0, :, :half].contiguous())
-        return found
-
-    def _head(self, hidden: Tensor, targets: Tensor) -> tuple[float, Tensor]:
-        """The summed loss, and the gradient of ``hidden``; logits exist for a chunk at a time, and become gradients."""
-        weight = self._parts.head.weight
-        back = torch.empty_like(hidden)
-        loss = 0.0
-        for part in head_parts(len(hidden), weight.shape[0]):
-            logits = nn.functional.linear(hidden[part], weight)
-            loss += float(elementwise.cross_entropy(logits, targets[part]).sum(dtype=torch.float64))
-            torch.mm(logits, weight, out=back[part])
-            if weight.requires_grad:
-                add_gradient(weight, logits.t() @ hidden[part])
-        return loss, back
+        positions = torch.from_numpy(layout.positions)
+        kinds = {block.layer_type for block in self._blocks}
+        return {kind: angles_of(self._parts.rotary, positions, kind) for kind in kinds}
