@@ -105,5 +105,5 @@ class TinyFolders:
     def __getitem__(self, family: str) -> Path:
         folder = self._root / family
         if not folder.exists():
-            tiny.tiny_model(family, folder)
+            (tiny.tiny_encoder if family in tiny.ENCODERS else tiny.tiny_model)(family, folder)
         return folder

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 FAMILIES = ("llama", "qwen3", "gemma3", "mistral", "gpt2", "glm4")
+ENCODERS = (
+    "bert", "roberta", "distilbert", "electra", "albert", "deberta-v2", "modernbert", "mpnet", "xlm-roberta",
+    "camembert", "ernie", "deberta",
+)  # fmt: skip
 VOCABULARY = 480
 WIDTH = 32
 LAYERS = 2
@@ -162,6 +166,71 @@ def tiny_config(family: str) -> Any:
         layers = ["sliding_attention", "full_attention"]
         return transformers.Gemma3TextConfig(**shared, head_dim=8, sliding_window=64, layer_types=layers)
     raise ValueError(f"no tiny model of family {family!r}; there are {FAMILIES}")
+
+
+def tiny_encoder(family: str, folder: Path, seed: int = 0) -> Path:
+    """A random two-layer encoder of ``family`` (see ``ENCODERS``), without a head, as an fp32 folder.
+
+    Its tokenizer is the tiny one, and puts a text between ``<cls>`` and ``<sep>``.
+    """
+    import torch
+    from transformers import AutoModel
+
+    tokenizer = encoder_tokenizer(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModel.from_config(encoder_config(family, tokenizer), dtype=torch.float32)
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                torch.nn.init.normal_(parameter, std=0.08)
+    model.save_pretrained(folder)
+    return folder
+
+
+def encoder_tokenizer(folder: Path) -> Any:
+    """The tiny tokenizer with the tokens that encoders begin and end a text with, saved into ``folder``."""
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    tiny_tokenizer(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.add_special_tokens({"cls_token": "<cls>", "sep_token": "<sep>", "mask_token": "<mask>"})
+    ids = [(name, tokenizer.convert_tokens_to_ids(name)) for name in ("<cls>", "<sep>")]
+    closed = processors.TemplateProcessing(single="<cls> $A <sep>", pair="<cls> $A <sep> $B <sep>", special_tokens=ids)
+    tokenizer.backend_tokenizer.post_processor = closed
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(folder)
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    return tokenizer
+
+
+def encoder_config(family: str, tokenizer: Any) -> Any:
+    """The transformers configuration of a tiny encoder; nothing is dropped out."""
+    from transformers import CONFIG_MAPPING
+
+    sizes: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": WIDTH,
+        "intermediate_size": 2 * WIDTH,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 4,
+        "max_position_embeddings": CONTEXT,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.cls_token_id,
+        "eos_token_id": tokenizer.sep_token_id,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    }
+    if family == "distilbert":
+        sizes = {name: sizes[name] for name in ("vocab_size", "max_position_embeddings", "pad_token_id")}
+        sizes |= {"dim": WIDTH, "hidden_dim": 2 * WIDTH, "n_layers": LAYERS, "n_heads": 4}
+        sizes |= {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
+    if family in ("electra", "albert"):
+        sizes |= {"embedding_size": WIDTH // 2, "classifier_dropout_prob": 0.0}
+    if family in ("deberta", "deberta-v2"):
+        sizes |= {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "pooler_hidden_size": WIDTH}
+        sizes |= {"pooler_dropout": 0.0}
+    return CONFIG_MAPPING[family](**sizes)
 
 
 def tiny_rows(path: Path) -> Path:

@@ -19,6 +19,7 @@ from weitiao.api.preparation import encode_rows, open_sources, prepare
 from weitiao.codec import open_codec
 from weitiao.data.ledger import Ledger
 from weitiao.errors import DataError, ModelError, SettingsError
+from weitiao.objectives.form import Form
 from weitiao.settings import make_settings
 from weitiao.training.rows import Rows, RowWriter
 
@@ -157,7 +158,7 @@ def test_what_is_shown_is_what_training_writes_down(tiny_llama: Path, tmp_path: 
     found = check(settings, rows=30)
     opened, codec = open_sources(settings), open_codec(tiny_llama)
     with RowWriter(tmp_path / "rows") as writer:
-        prepare(opened, codec, 512, "replies", Ledger(), writer)
+        prepare(opened, Form(codec, 512), Ledger(), writer)
     rows = Rows(tmp_path / "rows")
     written = {tuple(rows[number].tokens.tolist()): rows[number].targets for number in range(len(rows))}
     assert len(found.rows) == len(written) == len(rows)
@@ -301,7 +302,7 @@ def test_a_refusal_while_encoding_leaves_what_came_before(tiny_llama: Path, tmp_
     )
     with pytest.raises(ModelError, match=r"a\.jsonl:3: the chat template failed: no"):
         codec = open_codec(tiny_llama, settings.template)
-        encode_rows(_prepared(), open_sources(settings), codec, 512, "replies", Ledger())
+        encode_rows(_prepared(), open_sources(settings), Form(codec, 512), Ledger())
 
 
 def _prepared() -> Any:
@@ -389,6 +390,7 @@ _MEASURED = """
 import resource, sys
 from pathlib import Path
 from weitiao.api.check import check
+from weitiao.objectives.form import Form
 from weitiao.settings import make_settings
 
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -12,15 +12,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from weitiao.api.chosen_head import answered
+from weitiao.api.chosen_objective import objective_of
 from weitiao.api.listener import Listener
-from weitiao.api.preparation import context_of, model_config
 from weitiao.api.task_file import TrainedTask, read_task
 from weitiao.codec import Codec, open_codec
-from weitiao.example import Message, Task
+from weitiao.errors import ModelError
+from weitiao.example import Kind, Task
 from weitiao.models.anatomy import Model
 from weitiao.models.load import load
 from weitiao.models.precision import one_precision
 from weitiao.models.source import ModelSource, Progress, resolve
+from weitiao.models.use import BLANKS, Use, context_of, model_config, needs_words, own_use
+from weitiao.objectives.causal import Causal
+from weitiao.objectives.form import Form
+from weitiao.objectives.objective import Objective, ObjectiveName
 from weitiao.objectives.row import Row
 from weitiao.run import Run
 from weitiao.settings import Settings, parse_settings
@@ -28,6 +34,7 @@ from weitiao.training import machine
 from weitiao.training.defaults import context_limit
 from weitiao.training.engine import Engine
 from weitiao.training.fast import engine_for
+from weitiao.words import t
 
 _PROOF = (  # what both engines read before one is chosen
     "The quick brown fox jumps over the lazy dog, and nobody asks it why.",
@@ -46,6 +53,7 @@ class Respondent:
     context: int  # the model's longest input, in tokens
     cutoff_len: int  # the most tokens of a row that is scored
     precision: str  # "bf16" or "fp32"
+    use: Use  # what its head answers
 
     @property
     def run(self) -> Run | None:
@@ -54,8 +62,27 @@ class Respondent:
 
     @property
     def task(self) -> Task | None:
-        """What the run was trained for."""
-        return self.trained.task if self.trained else None
+        """What the run was trained for, or what the model's own category head answers."""
+        if self.trained:
+            return self.trained.task
+        return Task("classify", categories=self.use.categories) if self.use.head == "category" else None
+
+    def form(self, given: Settings) -> Form:
+        """How it is asked."""
+        place = answered(self.use.head, self.source)
+        return Form(self.codec, self.cutoff_len, self.setting(given, "learn"), place, self.objective(given))
+
+    def objective(self, given: Settings) -> Objective:
+        """How it reads plain texts."""
+        stated = self.setting(given, "objective")
+        name: ObjectiveName = "masked" if self.use == BLANKS else "causal" if stated == "auto" else stated
+        asked = {setting: self.setting(given, setting) for setting in ("hidden_share", "whole_words", "blanks")}
+        return objective_of(name, given.model_copy(update=asked), self.codec)
+
+    def check_answers(self, kind: Kind) -> None:
+        """Raise ModelError where the model's head cannot answer data of ``kind``."""
+        if self.use.head != "words" and not (self.use == BLANKS and kind == "continue"):
+            needs_words(self.source)
 
     def setting(self, given: Settings, name: str) -> Any:
         """The setting ``name`` as it was given, else as the run was trained with it, else its default."""
@@ -78,7 +105,13 @@ def find_respondent(settings: Settings, on_progress: Progress | None = None) -> 
     if precision == "auto":
         precision = trained.precision if trained else ("bf16" if machine.fast_bf16() else "fp32")
     codec = open_codec(source.tokenizer_folder, settings.template)
-    return Respondent(source, own, trained, codec, context, cutoff_len, precision)
+    use = own_use(source)
+    if use is None:
+        raise ModelError(
+            t("{model} has no head: it reads, and answers nothing", model=settings.model),
+            t("tune it first: weitiao train --model {model} --data FILE", model=settings.model),
+        )
+    return Respondent(source, own, trained, codec, context, cutoff_len, precision, use)
 
 
 def load_respondent(respondent: Respondent, given: Settings) -> Model:
@@ -94,8 +127,12 @@ def load_respondent(respondent: Respondent, given: Settings) -> Model:
 def load_engine(respondent: Respondent, given: Settings, listen: Listener) -> Engine:
     """The model of :func:`load_respondent` with what reads its answers, chosen as in training."""
     model = load_respondent(respondent, given)
-    prompts = respondent.codec.encode_prompts([(Message("user", text),) for text in _PROOF])
-    rows = [Row("", tokens, np.zeros(len(tokens), dtype=np.int32)) for tokens in prompts]
+    texts = respondent.codec.encode_texts(_PROOF, respondent.cutoff_len)
+    both = not isinstance(respondent.objective(given), Causal)
+    rows = [
+        Row("", text.tokens, np.zeros(len(text.tokens), dtype=np.int32), len(text.tokens) if both else 0)
+        for text in texts
+    ]
     engine, note = engine_for(model, respondent.setting(given, "engine"), rows)
     listen("engine", {"name": engine.name, "note": note})
     return engine

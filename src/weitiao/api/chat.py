@@ -18,6 +18,7 @@ from weitiao.errors import DataError, SettingsError
 from weitiao.example import Message, Task, make_example
 from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
+from weitiao.models.use import needs_words
 from weitiao.training.chance import seed_for
 from weitiao.words import t
 
@@ -45,8 +46,11 @@ class Prompt:
 def open_conversation(respondent: Respondent, system: str = "", raw: bool = False) -> Conversation:
     """A conversation with nothing said yet. A run that classifies is asked its question about each text, unless raw.
 
-    Raises SettingsError for a system prompt where the question is all that is said.
+    Raises SettingsError for a system prompt where the question is all that is said, ModelError for a model that writes
+    nothing.
     """
+    if respondent.use.head != "words":
+        needs_words(respondent.source)
     task = respondent.task
     if raw or task is None or task.kind != "classify":
         return Conversation(respondent, None, system)

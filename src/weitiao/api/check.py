@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from weitiao.api.chosen_head import answered, decide_head
+from weitiao.api.chosen_objective import decide_objective, objective_of
 from weitiao.api.listener import Listener
 from weitiao.api.preparation import (
     Opened,
     Prepared,
     Watch,
-    context_of,
     divide,
     encode_rows,
-    model_config,
     open_given,
     prove,
     trainable_task,
@@ -35,7 +35,9 @@ from weitiao.data.partition import SPLITS
 from weitiao.errors import DataError, WeitiaoError
 from weitiao.example import Category, Example, Kind
 from weitiao.models.source import ModelSource, resolve
-from weitiao.objectives.causal import Learn, encode, with_answer
+from weitiao.models.use import context_of, model_config
+from weitiao.objectives.causal import with_answer
+from weitiao.objectives.form import Form, rows_of, shown
 from weitiao.settings import Settings
 from weitiao.training.defaults import context_limit
 from weitiao.words import t
@@ -143,9 +145,11 @@ def _encode(
     """Fill ``found`` and ``prepared`` with what the model makes of the rows. Raises when the mask proof fails."""
     found.cutoff_len = context_limit(settings, context_of(model_config(source)))
     try:
-        trainable_task(opened.task)
         codec = open_codec(source.tokenizer_folder, settings.template)
-        encode_rows(prepared, opened, codec, found.cutoff_len, settings.learn, found.ledger)
+        head = decide_head(settings, source, trainable_task(opened.task)).head
+        objective = objective_of(decide_objective(settings, source, opened.task.kind).name, settings, codec)
+        form = Form(codec, found.cutoff_len, settings.learn, answered(head, source), objective)
+        encode_rows(prepared, opened, form, found.ledger)
     except WeitiaoError:
         found.ledger = Ledger()  # nothing or not all was encoded: what can be said of every row is said without that
         _use_all(opened, found.ledger)
@@ -153,21 +157,21 @@ def _encode(
     found.splits = {split: dict(sorted(counts.items())) for split, counts in prepared.counts.items()}
     if prepared.lengths:
         found.lengths["tokens"] = _lengths(prepared.lengths)
-    found.rows = tuple(_shown(opened, codec, found.cutoff_len, settings.learn, rows))
+    found.rows = tuple(_shown(opened, form, rows))
     prove(prepared, found.ledger, found.cutoff_len)
 
 
-def _shown(opened: Opened, codec: Codec, cutoff_len: int, learn: Learn, count: int) -> Iterator[ShownRow]:
+def _shown(opened: Opened, form: Form, count: int) -> Iterator[ShownRow]:
     """Training rows, of every category before a second one of any. Rows that are dropped for their length are not."""
     examples = (example for example, split in usable_rows(opened, Ledger()) if split == "train")
     chosen = islice(_one_of_each_first(list(islice(examples, _LOOKED_AT))), count)
     for example in chosen:
-        (result,) = encode([example], opened.task, codec, cutoff_len, learn)
+        (result,) = rows_of([example], opened.task, form)
         if not isinstance(result, Dropped):
-            yield ShownRow(example.source, _tokens(codec, result.encoding))
-        elif result.reason != "too_long" and opened.task.kind != "continue":
-            spoilt = codec.encode_conversations([with_answer(example, opened.task)], learn == "replies")[0]
-            yield ShownRow(example.source, _tokens(codec, spoilt))
+            yield ShownRow(example.source, _tokens(form.codec, shown(example, result, form)))
+        elif result.reason != "too_long" and opened.task.kind != "continue" and form.answered == "words":
+            spoilt = form.codec.encode_conversations([with_answer(example, opened.task)], form.learn == "replies")[0]
+            yield ShownRow(example.source, _tokens(form.codec, spoilt))
 
 
 def _one_of_each_first(examples: Sequence[Example]) -> list[Example]:

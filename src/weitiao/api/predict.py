@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from weitiao.api.answering import Respondent, find_respondent, load_engine
+from weitiao.api.chosen_head import answered
 from weitiao.api.context import fit
 from weitiao.api.growing_file import GrowingFile, growing_file
 from weitiao.api.listener import Listener
@@ -26,10 +27,21 @@ from weitiao.data.dataset import Dataset
 from weitiao.data.ledger import Dropped
 from weitiao.errors import SettingsError
 from weitiao.evaluation.ask import SCORED_TOGETHER, WRITTEN_TOGETHER
-from weitiao.evaluation.score import answer_tokens, category_log_probabilities, probabilities, prompts_within
+from weitiao.evaluation.fill import blanked, fill
+from weitiao.evaluation.score import (
+    answer_tokens,
+    category_log_probabilities,
+    head_log_probabilities,
+    probabilities,
+    prompts_within,
+)
 from weitiao.example import Example, Task, make_example
 from weitiao.lineage import digest_json
 from weitiao.models.generate import Sampling, generate
+from weitiao.objectives.causal import Encoded
+from weitiao.objectives.form import Form, rows_of
+from weitiao.objectives.infill import Infill
+from weitiao.objectives.masked import Masked
 from weitiao.settings import Settings
 from weitiao.training.chance import seed_for
 from weitiao.training.engine import Engine
@@ -78,10 +90,17 @@ def predict(
         tally = _Tally(grown.journal.place)
         went_on_after = tally.rows
         rows = islice(iter(dataset), tally.rows, settings.max_samples)
+        filling = _filling(respondent, task, settings)
         size = WRITTEN_TOGETHER if task.kind == "reply" else SCORED_TOGETHER
         answer: Answer | None = None
         while chunk := list(islice(rows, size)):
-            answer = answer or _answerer(load_engine(respondent, settings, listen), respondent, task, sampling)
+            answer = answer or _answerer(
+                load_engine(respondent, settings, listen),
+                respondent,
+                task,
+                sampling,
+                _filling(respondent, task, settings),
+            )
             _append(grown, layout, tally, chunk, _predictions(chunk, answer, tally.rows // size))
             listen("predicted", {"rows": tally.rows})
             stop.obey(
@@ -129,10 +148,10 @@ def _answerable(respondent: Respondent, dataset: Dataset, settings: Settings) ->
             t("tune it first: weitiao train --model {model} --data FILE", model=settings.model),
         )
     task = task_in(dataset, respondent)
-    if task.kind == "continue":
+    if task.kind == "continue" and not isinstance(respondent.objective(settings), Masked | Infill):
         raise SettingsError(
             t("there is nothing to predict: the kind is {kind}", kind=task.kind),
-            t("predict gives labels and replies: name the columns, or --kind reply"),
+            t("predict gives labels and replies, and a run with objective masked or infill fills blanks"),
         )
     return replace(task, question=settings.question) if settings.question else task
 
@@ -165,9 +184,9 @@ def _append(
     head = b"" if tally.rows else layout.head()
     tally.rows += len(chunk)
     for row, prediction in zip(chunk, found, strict=True):
-        if isinstance(row, Dropped):
+        if isinstance(row, Dropped) or prediction.prediction is None:
             tally.outcomes["dropped"] += 1
-            tally.reasons[row.reason] += 1
+            tally.reasons[prediction.problem.partition(":")[0]] += 1
         elif prediction.problem:
             tally.outcomes["truncated"] += 1
             tally.reasons["shortened"] += 1
@@ -188,9 +207,15 @@ def _predictions(chunk: Sequence[Example | Dropped], answer: Answer, number: int
     ]
 
 
-def _answerer(engine: Engine, respondent: Respondent, task: Task, sampling: Sampling) -> Answer:
+def _answerer(
+    engine: Engine, respondent: Respondent, task: Task, sampling: Sampling, filling: Masked | Infill | None
+) -> Answer:
     if task.kind == "reply":
         return lambda examples, number: _replies(engine, respondent, task, sampling, examples, number)
+    if filling is not None:
+        return lambda examples, number: _filled(engine, respondent, filling, sampling, examples)
+    if respondent.use.head == "category":
+        return lambda examples, number: _by_head(engine, respondent, task, examples)
     return lambda examples, number: _categories(engine, respondent, task, examples)
 
 
@@ -208,6 +233,42 @@ def _categories(engine: Engine, respondent: Respondent, task: Task, examples: Se
             _shortened(0, len(prompt), limit),
         )
         for example, row, prompt in zip(examples, shares, prompts, strict=True)
+    ]
+
+
+def _by_head(engine: Engine, respondent: Respondent, task: Task, examples: Sequence[Example]) -> list[Prediction]:
+    form = Form(respondent.codec, respondent.cutoff_len, answered=answered("category", respondent.source))
+    results = rows_of(examples, task, form)
+    shares = iter(
+        probabilities(head_log_probabilities(engine, [one.row for one in results if isinstance(one, Encoded)]))
+    )
+    found = []
+    for example, result in zip(examples, results, strict=True):
+        if isinstance(result, Dropped):
+            found.append(Prediction(example.source, example.text, problem=f"{result.reason}: {result.detail}"))
+            continue
+        row = next(shares)
+        named = task.categories[int(row.argmax())]
+        found.append(Prediction(example.source, example.text, named, row.tolist(), result.shortened))
+    return found
+
+
+def _filling(respondent: Respondent, task: Task, settings: Settings) -> Masked | Infill | None:
+    """How blanks are filled; None for tasks that are answered otherwise."""
+    objective = respondent.objective(settings) if task.kind == "continue" else None
+    return objective if isinstance(objective, Masked | Infill) else None
+
+
+def _filled(
+    engine: Engine, respondent: Respondent, objective: Masked | Infill, sampling: Sampling, examples: Sequence[Example]
+) -> list[Prediction]:
+    texts = [blanked(example.text) for example in examples]
+    limit = respondent.cutoff_len
+    filled = fill(engine.model, respondent.codec, objective, texts, sampling.max_new_tokens, limit)
+    too_long = t("too_long: {limit} tokens fit", limit=limit)
+    return [
+        Prediction(example.source, example.text, found, problem="" if found is not None else too_long)
+        for example, found in zip(examples, filled, strict=True)
     ]
 
 

@@ -6,7 +6,6 @@ Separate because ``check``, ``plan`` and ``train`` must see the same rows; what 
 from __future__ import annotations
 
 import heapq
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,9 +15,9 @@ from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from weitiao.codec import Codec, Encoding
+from weitiao.codec import Encoding
 from weitiao.data.dataset import Dataset, Hints, open_dataset
 from weitiao.data.dataset_info import INFO_NAME
 from weitiao.data.files import missing, near_names
@@ -28,8 +27,8 @@ from weitiao.data.samples import SAMPLES, fetch
 from weitiao.errors import DataError, ModelError, SettingsError
 from weitiao.example import Category, Example, Reply, Task, content_key
 from weitiao.lineage import digest_json
-from weitiao.models.source import ModelSource
-from weitiao.objectives.causal import Encoded, Learn, encode
+from weitiao.objectives.causal import Encoded
+from weitiao.objectives.form import Form, rows_of, scored_row, shown
 from weitiao.objectives.row import Row
 from weitiao.settings import Settings
 from weitiao.training.rows import RowWriter
@@ -103,17 +102,6 @@ class Prepared:
     shown: list[Shown] = field(default_factory=list)
 
 
-def model_config(source: ModelSource) -> dict[str, Any]:
-    """The text part of the model's configuration."""
-    config: dict[str, Any] = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
-    return {**config, **config.get("text_config", {})}
-
-
-def context_of(config: dict[str, Any]) -> int:
-    """The model's longest input in tokens; 2,048 where its configuration does not say."""
-    return int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
-
-
 def open_sources(settings: Settings) -> Opened:
     """Open and divide the data that ``settings`` names."""
     return divide(open_given(settings), settings)
@@ -165,7 +153,7 @@ def open_named(name: str, hints: Hints) -> Dataset:
 
 
 def trainable_task(task: Task) -> Task:
-    """The task, if a causal model can be tuned to it. Raises SettingsError."""
+    """The task, if a model can be tuned to it. Raises SettingsError."""
     if task.kind == "mark":
         raise SettingsError(
             t("these data mark spans (kind: mark), which this version reads and checks but does not train"),
@@ -174,24 +162,16 @@ def trainable_task(task: Task) -> Task:
     return task
 
 
-def prepare(
-    opened: Opened, codec: Codec, cutoff_len: int, learn: Learn, ledger: Ledger, writer: RowWriter | None = None
-) -> Prepared:
+def prepare(opened: Opened, form: Form, ledger: Ledger, writer: RowWriter | None = None) -> Prepared:
     """Encode every row once, in reading order, and enter each in ``ledger``. Raises when the mask proof fails."""
     prepared = Prepared()
-    encode_rows(prepared, opened, codec, cutoff_len, learn, ledger, writer)
-    prove(prepared, ledger, cutoff_len)
+    encode_rows(prepared, opened, form, ledger, writer)
+    prove(prepared, ledger, form.cutoff_len)
     return prepared
 
 
 def encode_rows(
-    prepared: Prepared,
-    opened: Opened,
-    codec: Codec,
-    cutoff_len: int,
-    learn: Learn,
-    ledger: Ledger,
-    writer: RowWriter | None = None,
+    prepared: Prepared, opened: Opened, form: Form, ledger: Ledger, writer: RowWriter | None = None
 ) -> None:
     """Fill ``prepared`` and ``ledger``. ModelError, which names the row, where the template fails; both then hold what
     came before it."""
@@ -200,17 +180,17 @@ def encode_rows(
         if writer is not None:
             stack.enter_context(writer)
         chunks = _chunks(usable_rows(opened, ledger), _CHUNK)
-        for chunk, results in _ahead(lambda some: encode(some, opened.task, codec, cutoff_len, learn), chunks):
+        for chunk, results in _ahead(lambda some: rows_of(some, opened.task, form), chunks):
             for (example, split), result in zip(chunk, results, strict=True):
                 if isinstance(result, Dropped):
                     ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, split))
                     continue
-                _enter(prepared, ledger, example, split, result)
+                _enter(prepared, ledger, example, split, result, form)
                 if split == "train":
                     if writer is not None:
                         writer.add(result.row)
                 else:
-                    kept[split].add(content_key(example), Item(example, result.row))
+                    kept[split].add(content_key(example), Item(example, scored_row(example, result.row, form)))
     prepared.dev, prepared.test = kept["dev"].items(), kept["test"].items()
 
 
@@ -227,7 +207,7 @@ def naming_row(work: Callable[[Sequence[Example]], _T], examples: Sequence[Examp
         raise
 
 
-def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, result: Encoded) -> None:
+def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, result: Encoded, form: Form) -> None:
     length = len(result.encoding.tokens)
     if result.encoding.control_tokens:
         prepared.control_tokens += result.encoding.control_tokens
@@ -241,7 +221,7 @@ def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, res
         prepared.train_tokens += length
         prepared.train_asked += result.row.asked
         if len(prepared.shown) < _SHOWN:
-            prepared.shown.append(Shown(example.source, result.encoding))
+            prepared.shown.append(Shown(example.source, shown(example, result, form)))
     outcome, reason = ("truncated", "shortened") if result.shortened else ("used", "")
     ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, split))  # type: ignore[arg-type]
 

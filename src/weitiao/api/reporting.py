@@ -18,6 +18,7 @@ from weitiao.data.samples import SAMPLES
 from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.card import card_markdown
 from weitiao.evaluation.changes import changes
+from weitiao.evaluation.commonest import commonest
 from weitiao.evaluation.metrics import details, differences, scores
 from weitiao.evaluation.report import report_html
 from weitiao.evaluation.verdict import verdict
@@ -53,7 +54,7 @@ def publish(
         "task": asdict(session.task),
         "model": _model(session),
         "data": _data_facts(session, lineage.data),
-        **compared(before, after, session.task),
+        **_compared(session, before, after),
         "items": compared_items(session.test, before, after),
         "curve": [_picked(event, "step", "loss", "learning_rate") for event in events if event["kind"] == "step"],
         "evaluations": _evaluations(events, best_step),
@@ -71,6 +72,18 @@ def write_report(run: Run, report: Mapping[str, Any], lang: Language) -> None:
     write_whole(run.folder / "report.html", report_html(report, lang))
     write_whole(run.folder / "card.md", card_markdown(report, lang))
     write_whole(run.report, json.dumps(report, ensure_ascii=False, indent=1))
+
+
+def _compared(session: Session, before: Answers, after: Answers) -> dict[str, Any]:
+    found = compared(before, after, session.task)
+    if session.new_head:
+        said = t(
+            "A new head answers by chance before it has learned. “Before” is therefore what always answering "
+            "“{category}”, the commonest category of the training rows, would reach.",
+            category=commonest(session.prepared.counts["train"], session.task.categories),
+        )
+        found["verdict"] = [said, *found["verdict"]]
+    return found
 
 
 def compared(before: Answers, after: Answers, task: Task) -> dict[str, Any]:

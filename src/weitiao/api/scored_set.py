@@ -21,7 +21,7 @@ from weitiao.data.partition import Sources, assigned, partition
 from weitiao.errors import DataError
 from weitiao.example import Category, Example, Kind, Reply, Task, content_key
 from weitiao.lineage import Lineage
-from weitiao.objectives.causal import Learn, encode
+from weitiao.objectives.form import Form, rows_of, scored_row
 from weitiao.run import Run
 from weitiao.settings import Settings
 from weitiao.words import t
@@ -59,7 +59,7 @@ def own_test_split(respondent: Respondent, settings: Settings, ledger: Ledger) -
         _check_same_data(respondent.run, digest)
     task = _task_for(respondent, settings, opened.task)
     rows = (row for row, split in assigned(opened.sources, opened.partition) if split == "test")
-    items = _items(rows, task, respondent, respondent.setting(settings, "learn"), ledger, MOST_ITEMS)
+    items = _items(rows, task, respondent.form(settings), ledger, MOST_ITEMS)
     kept = items[: respondent.setting(settings, "eval_max_samples")]
     problems = tuple(problem for problem in opened.problems() if problem.where == "test")
     name = settings.data or (respondent.own or settings).data
@@ -73,8 +73,7 @@ def every_row(respondent: Respondent, settings: Settings, ledger: Ledger) -> Sco
     """
     dataset = open_for(respondent, settings, needs_reply=True)
     task = _task_for(respondent, settings, task_in(dataset, respondent))
-    learn = respondent.setting(settings, "learn")
-    items = _items(dataset, task, respondent, learn, ledger, settings.eval_max_samples or MOST_ITEMS)
+    items = _items(dataset, task, respondent.form(settings), ledger, settings.eval_max_samples or MOST_ITEMS)
     usable = ledger.counts()["used"] + ledger.counts()["truncated"]
     problems = [*dataset.notes, *_repeated(items), *learned_rows(respondent.run, [item.example for item in items])]
     if usable > len(items):
@@ -87,6 +86,7 @@ def task_in(dataset: Dataset, respondent: Respondent) -> Task:
     """What the data ask: the run's own task where the kind is the same, else what is read off all their rows."""
     if respondent.task and respondent.task.kind == dataset.layout.kind:
         return respondent.task
+    respondent.check_answers(dataset.layout.kind)
     if dataset.layout.kind in ("reply", "continue"):
         return Task(dataset.layout.kind)
     return trainable_task(partition(Sources(dataset), 0.0, 0.0).task)
@@ -124,7 +124,10 @@ def _named(settings: Settings) -> _Columns:
 
 def _task_for(respondent: Respondent, settings: Settings, found: Task) -> Task:
     """What is asked: the run's own task, unless the data are of another kind; with the user's question."""
-    task = respondent.task if respondent.task and respondent.task.kind == found.kind else trainable_task(found)
+    same = respondent.task is not None and respondent.task.kind == found.kind
+    if not same:
+        respondent.check_answers(found.kind)
+    task = respondent.task if respondent.task is not None and same else trainable_task(found)
     return replace(task, question=settings.question) if settings.question else task
 
 
@@ -142,22 +145,18 @@ def _check_same_data(run: Run, digest: str) -> None:
         )
 
 
-def _items(
-    rows: Iterable[Example | Dropped], task: Task, respondent: Respondent, learn: Learn, ledger: Ledger, most: int
-) -> list[Item]:
+def _items(rows: Iterable[Example | Dropped], task: Task, form: Form, ledger: Ledger, most: int) -> list[Item]:
     """At most ``most`` items, those with the smallest keys, in reading order; every row goes into ``ledger``."""
-    encoded = enumerate(_encoded(rows, task, respondent, learn, ledger))
+    encoded = enumerate(_encoded(rows, task, form, ledger))
     kept = heapq.nsmallest(most, encoded, key=lambda numbered: (content_key(numbered[1].example), numbered[0]))
     return [item for _, item in sorted(kept, key=lambda numbered: numbered[0])]
 
 
-def _encoded(
-    rows: Iterable[Example | Dropped], task: Task, respondent: Respondent, learn: Learn, ledger: Ledger
-) -> Iterator[Item]:
+def _encoded(rows: Iterable[Example | Dropped], task: Task, form: Form, ledger: Ledger) -> Iterator[Item]:
     iterator = (row for row in rows if _has_answer(row, task, ledger))
     while chunk := list(islice(iterator, _CHUNK)):
         examples = [row for row in chunk if isinstance(row, Example)]
-        results = naming_row(lambda some: encode(some, task, respondent.codec, respondent.cutoff_len, learn), examples)
+        results = naming_row(lambda some: rows_of(some, task, form), examples)
         for example, result in zip(examples, results, strict=True):
             if isinstance(result, Dropped):
                 ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, "test"))
@@ -165,7 +164,7 @@ def _encoded(
             outcome: Outcome = "truncated" if result.shortened else "used"
             reason = "shortened" if result.shortened else ""
             ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, "test"))
-            yield Item(example, result.row)
+            yield Item(example, scored_row(example, result.row, form))
 
 
 def _has_answer(row: Example | Dropped, task: Task, ledger: Ledger) -> bool:

@@ -12,19 +12,20 @@ from typing import Any
 
 import torch
 
+from weitiao.api.chosen_head import answered, decide_head, use_for
+from weitiao.api.chosen_objective import decide_objective, objective_of
 from weitiao.api.listener import Listener
 from weitiao.api.preparation import (
     Item,
     Opened,
     Prepared,
-    context_of,
-    model_config,
     prepare,
 )
 from weitiao.api.starting_model import start
 from weitiao.api.workload import workload
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Ledger
+from weitiao.errors import SettingsError
 from weitiao.evaluation.score import rows_of_example
 from weitiao.example import Task
 from weitiao.lineage import Lineage, code_version, digest_file, digest_json
@@ -36,9 +37,13 @@ from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
 from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource
+from weitiao.models.use import BLANKS, Use, context_of, model_config, own_use
+from weitiao.objectives.form import Form
+from weitiao.objectives.objective import Objective
+from weitiao.objectives.row import Row
 from weitiao.settings import Settings
 from weitiao.training import machine
-from weitiao.training.chance import seed_for
+from weitiao.training.chance import generator, seed_for
 from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
 from weitiao.training.engine import Engine
 from weitiao.training.fast import engine_for
@@ -47,7 +52,8 @@ from weitiao.training.loop import total_steps
 from weitiao.training.optimizer import Masters, Rate
 from weitiao.training.pace import Pace
 from weitiao.training.plan import Estimate, estimate, measure_flops
-from weitiao.training.rows import Rows, RowWriter
+from weitiao.training.rows import Draw, EpochRows, Rows, RowWriter
+from weitiao.words import t
 
 _CPU_CAPACITY = 2048  # tokens of one forward pass with gradients; more costs memory and gains nothing on a CPU
 _GPU_CAPACITY = 16384
@@ -69,9 +75,11 @@ class Session:
     engine: Engine
     masters: Masters
     rows: Rows
+    draw: Draw | None  # what each epoch makes of a row; None where it is the row itself
     pace: Pace
     keeping: Keeping
     planned: Estimate
+    new_head: bool  # which answers by chance before it has learned
     dev: list[Item]
     test: list[Item]
 
@@ -90,34 +98,46 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     """Read, encode, load, decide. ``work`` is a folder for the encoded rows."""
     source, opened = start(settings, work, listen)
     config = model_config(source)
+    chosen = decide_head(settings, source, opened.task)
+    listen("head", {"head": chosen.head, "reason": chosen.reason})
     codec = open_codec(source.tokenizer_folder, settings.template)
     cutoff_len = context_limit(settings, context_of(config))
-    with Ledger(ledger_path) as ledger, RowWriter(work / "rows", cutoff_len, settings.join_documents) as writer:
-        prepared = prepare(opened, codec, cutoff_len, settings.learn, ledger, writer)
+    objective = decide_objective(settings, source, opened.task.kind)
+    learned_by = objective_of(objective.name, settings, codec)
+    form = Form(codec, cutoff_len, settings.learn, answered(chosen.head, source), learned_by)
+    most = learned_by.most(cutoff_len)
+    with Ledger(ledger_path) as ledger, RowWriter(work / "rows", most, settings.join_documents) as writer:
+        prepared = prepare(opened, form, ledger, writer)
     rows = Rows(work / "rows")
     listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), **_shape(rows, prepared, cutoff_len)})
     threads = settings.threads or machine.cores()
     torch.set_num_threads(threads)
     facts = _facts(source, config, opened.task, rows, threads)
-    derived = derive(settings, facts)
+    decided = {"objective": objective.name} | ({} if chosen.head == "blanks" else {"head": chosen.head})
+    derived = derive(settings.model_copy(update=decided), facts)
     settings = derived.settings
-    method = method_of(settings)
-    dtype = machine.dtype_of(settings.precision)
-    continues = settings.method == "lora" and source.adapter is not None
-    loaded = load(source, dtype, trainable_adapter=continues)
-    model = prepare_model(loaded, method, seed_for(settings.seed, "adapter"))
-    torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
-    masters = Masters(trained(model), settings.weight_decay)
-    one_precision(model, dtype)
-    engine, note = engine_for(model, settings.engine, rows)
+    derived.reasons.update(
+        {name: each.reason for name, each in (("head", chosen), ("objective", objective)) if each.reason}
+    )
+    use = use_for(chosen.head, opened.task)
+    _check_learns_head(settings, source, use)
+    loaded, model, masters = _learner(source, settings, use)
+    draw = None if objective.name == "causal" else _drawing(learned_by, settings.seed)
+    first_epoch = EpochRows(rows, draw) if draw else rows
+    engine, note = engine_for(model, settings.engine, first_epoch)
     listen("engine", {"name": engine.name, "note": note})
     pace = _pace(settings, len(rows))
-    keeping = keep(engine, rows, _wish(settings, pace, prepared, opened.task, codec))
+    keeping = (
+        keep(engine, rows, _wish(settings, pace, prepared, opened.task, codec))
+        if draw is None
+        else Keeping(None, t("every epoch hides something else"), settings.keep_activations == "on")
+    )
     listen("activations", {"kept": keeping.kept, "bytes": keeping.missing_bytes, "note": keeping.note})
     if settings.keep_activations == "auto":
         derived.reasons["keep_activations"] = keeping.reason
     settings = settings.model_copy(update={"keep_activations": "on" if keeping.kept else "off"})
-    work_ahead = workload(config, settings, engine, masters, pace, rows, prepared)
+    work_ahead = workload(config, settings, engine, masters, pace, first_epoch, prepared)
+    dtype = machine.dtype_of(settings.precision)
     flops = measure_flops(work_ahead.width, 4 * work_ahead.width, dtype)
     return Session(
         settings=settings,
@@ -132,9 +152,11 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
         engine=engine,
         masters=masters,
         rows=rows,
+        draw=draw,
         pace=pace,
         keeping=keeping,
         planned=estimate(work_ahead, flops),
+        new_head=use.head == "category" and use != own_use(source),
         dev=prepared.dev[: settings.eval_max_samples],
         test=prepared.test[: settings.eval_max_samples],
     )
@@ -145,6 +167,37 @@ def method_of(settings: Settings) -> Method:
     if settings.method == "lora":
         return Lora(settings.lora_rank, settings.lora_alpha, settings.lora_dropout, settings.lora_targets)
     return TopLayers(settings.top_layers) if settings.method == "top_layers" else Full()
+
+
+def _drawing(objective: Objective, seed: int) -> Draw:
+    def draw(row: Row, epoch: int, number: int) -> Row:
+        return objective.draw(row, generator(seed, "hidden", epoch, number))
+
+    return draw
+
+
+def _check_learns_head(settings: Settings, source: ModelSource, use: Use) -> None:
+    if use == BLANKS and own_use(source) != BLANKS and settings.method != "full":
+        raise SettingsError(
+            t(
+                "{model} has no head that fills blanks, and method {method} would leave a new one as it was drawn",
+                model=source.name,
+                method=settings.method,
+            ),
+            t("write method: full"),
+        )
+
+
+def _learner(source: ModelSource, settings: Settings, use: Use) -> tuple[Loaded, Model, Masters]:
+    """What was loaded, the same as the method adapts it, and the float32 weights that learn."""
+    dtype = machine.dtype_of(settings.precision)
+    continues = settings.method == "lora" and source.adapter is not None
+    loaded = load(source, dtype, continues, use, seed_for(settings.seed, "head"))
+    model = prepare_model(loaded, method_of(settings), seed_for(settings.seed, "adapter"))
+    torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
+    masters = Masters(trained(model), settings.weight_decay)
+    one_precision(model, dtype)
+    return loaded, model, masters
 
 
 def lineage_of(session: Session) -> Lineage:
@@ -197,7 +250,7 @@ def _pace(settings: Settings, train_rows: int) -> Pace:
 def _wish(settings: Settings, pace: Pace, prepared: Prepared, task: Task, codec: Codec) -> Wish:
     gigabytes = settings.activations_limit_gb
     scored = [*prepared.dev[: settings.eval_max_samples], *prepared.test[: settings.eval_max_samples]]
-    asked = rows_of_example(codec, task) if task.kind == "classify" else 1
+    asked = rows_of_example(codec, task) if task.kind == "classify" and settings.head == "words" else 1
     return Wish(
         settings.keep_activations,
         None if gigabytes is None else int(gigabytes * 2**30),

@@ -26,7 +26,9 @@ from weitiao.codec import clock
 from weitiao.errors import MachineError, SettingsError
 from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.ask import ask
+from weitiao.evaluation.commonest import commonest_answers
 from weitiao.evaluation.stored import answers_from_json, answers_json
+from weitiao.example import Category
 from weitiao.lineage import Lineage, differences, digest_json
 from weitiao.methods import save_result
 from weitiao.models.anatomy import parameter_count, plain
@@ -104,7 +106,8 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> R
         if len(session.dev) == 1:
             events.add("warning", message=t("one dev row is too few to choose by: the last checkpoint is taken"))
         before = _answers_before(run, session, stop, listen)
-        listen("untuned", {"answers": _first_answers(session, before)})
+        if not session.new_head:
+            listen("untuned", {"answers": _first_answers(session, before)})
         best = take_steps(Course(run, session, stop, events), checkpoint)
         after = _finish(run, session, best, stop, listen)
         spent = Spent(run, time.monotonic() - started)
@@ -196,7 +199,13 @@ def _bytes_in(folder: Path) -> int:
 
 
 def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Listener) -> Answers:
-    """The untuned model's answers to the test items; kept, so that a resumed run does not ask again."""
+    """The untuned model's answers to the test items; kept, so that a resumed run does not ask again.
+
+    A head that was just drawn answers by chance: in its place stand the answers that need no model.
+    """
+    if session.new_head:
+        gold = [item.example.label.name for item in session.test if isinstance(item.example.label, Category)]
+        return commonest_answers(gold, session.prepared.counts["train"], session.task.categories)
     kept = run.work / "before.json"
     if kept.is_file():
         return answers_from_json(json.loads(kept.read_text(encoding="utf-8")))
@@ -237,7 +246,8 @@ def _finish(run: Run, session: Session, best: Best, stop: StopRequest, listen: L
     after = _ask_test(run, session, "after", stop, listen)
     tokenizer, model = session.loaded.tokenizer, session.model
     tokenizer.chat_template = session.codec.template.source
-    plain(model).generation_config.eos_token_id = sorted(session.codec.stop_ids) or None
+    if plain(model).can_generate():
+        plain(model).generation_config.eos_token_id = sorted(session.codec.stop_ids) or None
     dtype = machine.dtype_of(session.settings.precision)
     save_result(model, tokenizer, run.model, session.masters.weights, session.source.folder, dtype)
     return after

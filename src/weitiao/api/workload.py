@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from weitiao.api.preparation import Item, Prepared
-from weitiao.models.anatomy import parameter_count
+from weitiao.models.anatomy import head_width, parameter_count
 from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.training.batches import steps_of_epoch
@@ -16,7 +16,7 @@ from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.plan import Load
 from weitiao.training.prefix import may_share, shared_length
-from weitiao.training.rows import Rows
+from weitiao.training.rows import RowSource
 
 _STEPS_LOOKED_AT = 16
 _ITEMS_LOOKED_AT = 64
@@ -28,7 +28,7 @@ def workload(
     engine: Engine,
     masters: Masters,
     pace: Pace,
-    rows: Rows,
+    rows: RowSource,
     prepared: Prepared,
 ) -> Load:
     """The load of a run whose settings leave nothing open. ``config`` is the model's own."""
@@ -45,7 +45,7 @@ def workload(
         parameters=parameter_count(engine.model),
         trained=sum(weight.numel() for weight in masters.weights.values()),
         width=int(config.get("hidden_size") or config.get("n_embd") or 1),
-        vocabulary=int(config.get("vocab_size") or 1),
+        vocabulary=head_width(engine.model),
         bytes_per_weight=2 if settings.precision == "bf16" else 4,
         present_bytes=machine.memory_now_bytes(),
         kept_bytes=engine.kept_bytes,

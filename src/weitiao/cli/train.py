@@ -99,12 +99,10 @@ def _show(run: Run, report: dict[str, Any]) -> None:
     )
     out.show("\n" + t("report: {path}", path=run.folder / "report.html"))
     out.show(t("next:"))
-    for line in (
-        f"  weitiao chat {run.folder}",
-        f"  weitiao predict {run.folder} --data FILE",
-        f"  weitiao train --model {run.folder} --data MORE",
-    ):
-        out.show(line)
+    if report["settings"]["head"]["value"] == "words":
+        out.show(f"  weitiao chat {run.folder}")
+    out.show(f"  weitiao predict {run.folder} --data FILE")
+    out.show(f"  weitiao train --model {run.folder} --data MORE")
 
 
 def headline_metrics(report: dict[str, Any]) -> list[str]:

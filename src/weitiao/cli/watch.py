@@ -50,6 +50,8 @@ class _Teller:
             case "data":
                 for sentence in facts["read_as"]:
                     self._shown.say(sentence)
+            case "head" if facts["head"] != "words" and facts["reason"]:
+                self._shown.say(t("head: {head}, because {reason}", head=facts["head"], reason=facts["reason"]))
             case "engine" | "activations" if facts["note"]:
                 self._shown.say(facts["note"])
             case "rows":

@@ -47,6 +47,15 @@ class Encoding:
         return int(np.count_nonzero(self.learned))
 
 
+@dataclass(frozen=True, slots=True)
+class PlainText:
+    """A plain text as tokens."""
+
+    tokens: NDArray[np.int32]  # [T]
+    whole_length: int  # of it before it was cut
+    control_tokens: int = 0  # written out in the text, and read as plain text
+
+
 @dataclass(frozen=True)
 class Codec:
     """One model's text ↔ tokens. ``end_id`` ends a reply in the template; generation stops at any of ``stop_ids``."""
@@ -57,6 +66,7 @@ class Codec:
     vocabulary: int
     bos_id: int | None
     mask_id: int | None  # the token that stands for a hidden one
+    pad_id: int | None  # what transformers pads with
     end_id: int | None
     stop_ids: frozenset[int]
     control: ControlTokens = field(repr=False)
@@ -102,6 +112,17 @@ class Codec:
         whole = [self.control.aliased(name.join(map(self.control.covered, pieces)), [])[0] for pieces in texts]
         raws = self.control.encode(whole, add_special_tokens=True)
         return [np.array(self.control.ids_of(raw), dtype=np.int32) for raw in raws]
+
+    def encode_texts(self, texts: Sequence[str], limit: int) -> list[PlainText]:
+        """Plain texts as the tokenizer begins and ends them, and as transformers reads them without further ado.
+
+        What is longer than ``limit`` tokens loses the end of its text, never the tokens that close it.
+        """
+        counts = [self.control.count(text) for text in texts]
+        raws = self.tokenizer.encode_batch([text for text, count in zip(texts, counts, strict=True) if not count])
+        blind = [text for text, count in zip(texts, counts, strict=True) if count]
+        seen, unseen = iter(raws), iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
+        return [self._plain_text(next(unseen if count else seen), limit, count) for count in counts]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens``, without control tokens."""
@@ -177,6 +198,16 @@ class Codec:
         learned = np.ones(len(ids), dtype=np.bool_)
         learned[:1] = False
         return Encoding(ids, learned, complete=True, control_tokens=control_tokens, offsets=places)
+
+    def _plain_text(self, raw: RawEncoding, limit: int, control_tokens: int) -> PlainText:
+        ids, closing = raw.ids, 0
+        while closing < len(ids) and raw.special_tokens_mask[-1 - closing]:
+            closing += 1
+        if len(ids) > limit:
+            ids = [*ids[: max(limit - closing, 0)], *ids[len(ids) - closing :]][:limit]
+        while len(ids) > 1 and ids[-1] == self.pad_id:  # transformers reads at the last token that is no padding
+            ids = ids[:-1]
+        return PlainText(np.array(ids, dtype=np.int32), len(raw.ids), control_tokens)
 
     def _tokenized(self, rendered: Sequence[Rendered]) -> list[_Whole]:
         wholes = []
@@ -300,6 +331,7 @@ def open_codec(folder: Path, template: str | None = None) -> Codec:
         vocabulary=files.tokenizer.get_vocab_size(with_added_tokens=True),
         bos_id=files.bos_id,
         mask_id=files.mask_id,
+        pad_id=files.pad_id,
         end_id=end_id,
         stop_ids=frozenset(stop_ids),
         control=control,

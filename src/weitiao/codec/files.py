@@ -25,6 +25,7 @@ class TokenizerFiles:
     chat_template: str | None
     bos_id: int | None
     mask_id: int | None
+    pad_id: int | None  # the end token's where there is none for padding
     adds_bos: bool  # whether the tokenizer itself begins a text with BOS
     stop_ids: frozenset[int]
 
@@ -58,6 +59,7 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
         chat_template=_chat_template(folder, config),
         bos_id=bos_id,
         mask_id=tokenizer.token_to_id(variables["mask_token"]) if variables.get("mask_token") else None,
+        pad_id=tokenizer.token_to_id(variables.get("pad_token") or variables["eos_token"]),
         adds_bos=bos_id is not None and begins == [bos_id],
         stop_ids=_stop_ids(folder, tokenizer, variables),
     )

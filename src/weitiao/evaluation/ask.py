@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 from weitiao.codec import Codec
 from weitiao.codec.prompt import answer, conversation
 from weitiao.evaluation.answers import Answers
-from weitiao.evaluation.score import category_log_probabilities, probabilities, row_hits, row_losses
+from weitiao.evaluation.score import (
+    category_log_probabilities,
+    head_log_probabilities,
+    probabilities,
+    row_hits,
+    row_losses,
+)
 from weitiao.example import Category, Example, Task
 from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
+from weitiao.models.heads import use_of
 from weitiao.objectives.row import Row
 from weitiao.training.engine import Engine
 
@@ -38,7 +45,7 @@ def ask(
 ) -> Answers:
     """The model's answers to ``items``. Of kind reply, the first ``generated`` are also written out, greedily."""
     if task.kind == "classify":
-        return _classified(engine, [example for example, _ in items], task, codec, cutoff_len, on_progress)
+        return _classified(engine, items, task, codec, cutoff_len, on_progress)
     return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
 
 
@@ -55,18 +62,24 @@ def written_together(prompts: Sequence[NDArray[np.int32]]) -> list[list[int]]:
 
 def _classified(
     engine: Engine,
-    examples: Sequence[Example],
+    items: Sequence[tuple[Example, Row]],
     task: Task,
     codec: Codec,
     cutoff_len: int,
     on_progress: Progress | None,
 ) -> Answers:
     parts = []
-    for numbers in scored_together(len(examples)):
-        chunk = [examples[number] for number in numbers]
-        parts.append(probabilities(category_log_probabilities(engine, chunk, task, codec, cutoff_len)))
+    by_words = use_of(engine.model).head != "category"
+    examples = [example for example, _ in items]
+    for numbers in scored_together(len(items)):
+        if by_words:
+            chunk = [examples[number] for number in numbers]
+            logs = category_log_probabilities(engine, chunk, task, codec, cutoff_len)
+        else:
+            logs = head_log_probabilities(engine, [items[number][1] for number in numbers])
+        parts.append(probabilities(logs))
         if on_progress:
-            on_progress(numbers.stop, len(examples))
+            on_progress(numbers.stop, len(items))
     shares = np.concatenate(parts) if parts else np.zeros((0, len(task.categories)))
     gold = tuple(example.label.name if isinstance(example.label, Category) else "" for example in examples)
     index = {name: number for number, name in enumerate(task.categories)}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from weitiao.codec import Codec
 from weitiao.codec.prompt import conversation
 from weitiao.example import Example, Message, Task
+from weitiao.models.anatomy import head_width
 from weitiao.objectives.row import IGNORE, Row, parts
 from weitiao.training.engine import Engine
 
@@ -31,6 +32,14 @@ def category_log_probabilities(
     for number, logs in engine.read(rows, candidates):
         example, prefix = divmod(number, len(prefixes))
         _add_scores(scores[example], logs, columns, prefixes[prefix], answers, prefixes[:prefix])
+    return scores
+
+
+def head_log_probabilities(engine: Engine, rows: Sequence[Row]) -> NDArray[np.float64]:
+    """log p(category | text) in nats by the model's category head, [rows, categories]. A row is asked at one place."""
+    scores = np.zeros((len(rows), head_width(engine.model)))
+    for number, logs in engine.read(rows, range(scores.shape[1])):
+        scores[number] = logs[0]
     return scores
 
 

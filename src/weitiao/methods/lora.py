@@ -18,6 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from weitiao.errors import SettingsError
 from weitiao.models.anatomy import blocks, embeddings, linear_names
 from weitiao.models.chatter import silenced
+from weitiao.models.heads import head_modules
 from weitiao.words import t
 
 ADAPTER = "default"  # PEFT's name of a model's only adapter
@@ -40,6 +41,7 @@ class Lora:
     def adapt(self, model: PreTrainedModel, seed: int = 0) -> PeftModel:
         """The model with a fresh adapter, float32 whatever the model is, drawn from ``seed`` alone.
 
+        A category head learns whole, and is saved beside the adapter.
         Raises SettingsError for a rank over the model's width and for targets that are not there.
         """
         rank = self.rank or DEFAULT_RANK
@@ -49,8 +51,10 @@ class Lora:
                 t("lora_rank is {rank}, and the model is {width} wide", rank=rank, width=width),
                 t("choose from 1 to {width}; 8 to 64 is usual", width=width),
             )
+        own_head = sorted({name.rpartition(".")[2] for name in head_modules(model)})
         config = LoraConfig(
-            task_type=TaskType.CAUSAL_LM,
+            task_type=TaskType.SEQ_CLS if own_head else TaskType.CAUSAL_LM,
+            modules_to_save=own_head or None,
             r=rank,
             lora_alpha=cast(int, 2 * rank if self.alpha is None else _whole(self.alpha)),
             lora_dropout=self.dropout,

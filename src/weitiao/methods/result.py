@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from weitiao.models.anatomy import plain
 from weitiao.models.chatter import silenced
 from weitiao.models.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from weitiao.models.fingerprint import weights_digest
+from weitiao.models.heads import use_of
 from weitiao.models.source import BASE_NOTE
 from weitiao.models.whole_folder import whole_folder
 
@@ -68,8 +70,9 @@ def save_result(
         else:
             _write_model(model, work, weights, dtype)
         _write_tokenizer(tokenizer, work)
-        # Not save_pretrained: it refuses configurations of published models that transformers itself has loaded.
-        plain(model).generation_config.to_json_file(work / "generation_config.json")
+        if plain(model).can_generate():
+            # Not save_pretrained: it refuses configurations of published models that transformers itself has loaded.
+            plain(model).generation_config.to_json_file(work / "generation_config.json")
 
 
 def merge(model: PeftModel) -> PreTrainedModel:
@@ -86,7 +89,11 @@ def _write_adapter(model: PeftModel, folder: Path, weights: Mapping[str, Tensor]
     whole = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
     save_file(whole, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     # A file of its own: more than one note in the weights' header stands in an order that changes from run to run.
-    _write_json(folder / BASE_NOTE, {"base": weights_digest(base_folder)})
+    use = use_of(model)
+    named = (
+        {} if use.head != "category" else {"categories": list(use.categories), "several": use.several}
+    )  # PEFT keeps none
+    _write_json(folder / BASE_NOTE, {"base": weights_digest(base_folder), **named})
     config: dict[str, Any] = model.peft_config[ADAPTER].to_dict()
     config |= {"base_model_name_or_path": str(base_folder.absolute()), "inference_mode": True}
     _write_json(folder / ADAPTER_CONFIG, config)
@@ -94,14 +101,24 @@ def _write_adapter(model: PeftModel, folder: Path, weights: Mapping[str, Tensor]
 
 def _write_model(model: PreTrainedModel, folder: Path, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
     state = _state(model, weights, dtype)
+    with _stating_nothing(model):
+        model.save_pretrained(folder, state_dict=state)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    _write_json(folder / "config.json", {**config, "dtype": str(dtype).removeprefix("torch.")})
+
+
+@contextmanager
+def _stating_nothing(model: PreTrainedModel) -> Iterator[None]:
+    """Of how text is generated; only a model that writes has that."""
+    if not model.can_generate():
+        yield
+        return
     stated = model.generation_config
     model.generation_config = GenerationConfig()
     try:
-        model.save_pretrained(folder, state_dict=state)
+        yield
     finally:
         model.generation_config = stated
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    _write_json(folder / "config.json", {**config, "dtype": str(dtype).removeprefix("torch.")})
 
 
 def _state(model: PreTrainedModel, weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """The top layers learn, and everything below them stays: cheap, because nothing flows back into what stays.
 
-Embeddings and head stay too: in many models they are one matrix, and the head could not learn without the bottom.
+Embeddings and a vocabulary's head stay too: in many models they are one matrix, and the head could not learn without
+the bottom. A category head learns.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from transformers import PreTrainedModel
 
 from weitiao.errors import SettingsError
 from weitiao.models.anatomy import blocks, final_norm
+from weitiao.models.heads import head_modules
 from weitiao.words import t
 
 
 @dataclass(frozen=True)
 class TopLayers:
-    """The last ``count`` blocks and the norm above them may change."""
+    """The last ``count`` blocks, the norm above them and a category head may change."""
 
     count: int = 4
 
@@ -33,4 +35,6 @@ class TopLayers:
         norm = final_norm(model)
         if norm is not None:
             norm.requires_grad_(True)
+        for module in head_modules(model).values():
+            module.requires_grad_(True)
         return model

@@ -1,4 +1,4 @@
-"""Where a causal model keeps its embeddings, blocks, final norm and head: found by structure, not by lists of names.
+"""Where a model keeps its embeddings, blocks, final norm and head: found by structure, not by lists of names.
 
 Separate because methods, plans and fast paths all ask, over every family that transformers has, adapter or not.
 """
@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import cast
 
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D
 
 from weitiao.errors import ModelError
 from weitiao.words import t
 
 _ADAPTER = "lora_"
-
+_SPARE = ".original_module."  # the head as it was, beside the one that learns
 
 Model = PreTrainedModel | PeftModel
 
@@ -38,11 +37,23 @@ def embeddings(model: PreTrainedModel | PeftModel) -> nn.Embedding:
 
 
 def head(model: PreTrainedModel | PeftModel) -> nn.Module:
-    """Vectors to logits; its weight may be the embeddings' own."""
-    found = plain(model).get_output_embeddings()
-    if not isinstance(found, nn.Module):
+    """Vectors to logits: a vocabulary's, whose weight may be the embeddings' own, or the last layer of another head."""
+    inner = plain(model)
+    found = inner.get_output_embeddings()
+    if isinstance(found, nn.Module):
+        return found
+    above = [module for module in inner.children() if module is not inner.base_model]
+    linear = [layer for module in above for layer in module.modules() if isinstance(layer, nn.Linear)]
+    if not linear:
         raise _unknown(model, t("its output head"))
-    return found
+    return linear[-1]  # beside an adapter a head stands twice: as it was, and then as it learns
+
+
+def head_width(model: PreTrainedModel | PeftModel) -> int:
+    """How many logits the head gives: tokens, or categories."""
+    weight = head(model).weight
+    assert isinstance(weight, Tensor)
+    return weight.shape[0]
 
 
 def blocks(model: PreTrainedModel | PeftModel) -> nn.ModuleList:
@@ -59,12 +70,6 @@ def final_norm(model: PreTrainedModel | PeftModel) -> nn.Module | None:
     return next(filter(_is_norm, (*reversed(children[place:]), *reversed(children[:place]))), None)
 
 
-def sees_both_sides(model: Model) -> bool:
-    """Whether every token of the model sees all others: an encoder, which reads and does not write."""
-    config = plain(model).config
-    return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
-
-
 def linear_names(model: PreTrainedModel | PeftModel) -> list[str]:
     """The last names of all linear layers inside the blocks, sorted: ``["down_proj", …]``. Never the head."""
     names = set()
@@ -76,7 +81,9 @@ def linear_names(model: PreTrainedModel | PeftModel) -> list[str]:
 
 def parameter_count(model: PreTrainedModel | PeftModel) -> int:
     """How many numbers the model itself has: shared ones once, an adapter's not."""
-    return sum(weight.numel() for name, weight in model.named_parameters() if _ADAPTER not in name)
+    return sum(
+        weight.numel() for name, weight in model.named_parameters() if _ADAPTER not in name and _SPARE not in name
+    )
 
 
 def _blocks_and_owner(model: PreTrainedModel | PeftModel) -> tuple[nn.ModuleList, nn.Module]:

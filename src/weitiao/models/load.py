@@ -7,16 +7,37 @@ Nothing is fetched from a hub, no code of a model's folder runs, and no random s
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from peft import (
+    PeftConfig,
+    PeftModel,
+    TaskType,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from safetensors.torch import load_file
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+)
 
 from weitiao.errors import MachineError, ModelError
 from weitiao.models.anatomy import embeddings
@@ -29,10 +50,19 @@ from weitiao.models.files import (
     read_object,
     weight_files,
 )
+from weitiao.models.heads import POOLER, belongs_to_head, draw, head_modules
 from weitiao.models.source import ModelSource
+from weitiao.models.use import BLANKS, Head, Use, head_settings, needs_words, own_use
 from weitiao.words import t
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
+# For each head transformers' class, and the architectures that have it.
+_CLASSES: dict[Head, tuple[Any, Mapping[str, Any]]] = {
+    "words": (AutoModelForCausalLM, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
+    "blanks": (AutoModelForMaskedLM, MODEL_FOR_MASKED_LM_MAPPING_NAMES),
+    "category": (AutoModelForSequenceClassification, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES),
+}
 
 
 @dataclass
@@ -44,16 +74,34 @@ class Loaded:
     source: ModelSource
 
 
-def load(source: ModelSource, dtype: torch.dtype, trainable_adapter: bool = False) -> Loaded:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What for, and from which seed a head is drawn that the files do not have; None where they must have it."""
+
+    use: Use
+    seed: int | None
+
+
+def load(
+    source: ModelSource, dtype: torch.dtype, trainable_adapter: bool = False, use: Use | None = None, seed: int = 0
+) -> Loaded:
     """The model of ``source`` in ``dtype`` on the CPU; an adapter's own weights are float32 whatever the model's are.
 
-    Weights in the file's own type are mapped, not copied. Raises ModelError for anything that does not fit together.
+    ``use`` None is what the files are made for. A head that they lack, or whose categories are others, is drawn from ``seed``. Weights in the file's own type are mapped, not copied. Raises ModelError for anything that
+    does not fit together.
     """
     check_folder(source.folder)
+    own = own_use(source)
+    if use is None:
+        use = own or Use()
+    if use.head == "words":
+        needs_words(source)
+    wanted = _Wanted(use, None if use == own else seed)
     with silenced(), torch.random.fork_rng(devices=[]):
-        whole = _load_model(source.folder, dtype)
         tokenizer = load_tokenizer(source.tokenizer_folder)
-        model = whole if source.adapter is None else _load_adapter(whole, source.adapter, trainable_adapter)
+        brought = source.adapter is not None and use == own and use.head == "category"  # the head, by the adapter
+        whole = _load_model(source.folder, dtype, _Wanted(use, seed) if brought else wanted, tokenizer)
+        model = whole if source.adapter is None else _load_adapter(whole, source.adapter, trainable_adapter, wanted)
     _check_finite(model, source)
     _check_vocabulary(model, tokenizer, source)
     return Loaded(model, tokenizer, source)
@@ -74,11 +122,14 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    config = _configuration(folder)
+def _load_model(
+    folder: Path, dtype: torch.dtype, wanted: _Wanted, tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedModel:
+    config = _configuration(folder, wanted.use, tokenizer)
+    kind, _ = _CLASSES[wanted.use.head]
     try:
-        _check_described(folder, config)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        _check_described(folder, config, kind)
+        loaded: Any = kind.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -94,11 +145,31 @@ def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     except Exception as error:  # whatever a damaged file makes transformers trip over
         raise _unreadable(folder, t("its weights"), error) from error
     model: PreTrainedModel = loaded[0]
-    _check_complete(folder, loaded[1])
+    found = {kind: {_name(name) for name in names} for kind, names in loaded[1].items()}
+    if wanted.use == BLANKS:  # published files hold the pooler, and the head of BERT's other task
+        found["unexpected_keys"] = {name for name in found["unexpected_keys"] if _in_body(model, name)}
+    if wanted.seed is not None:
+        lacking = {name for name in found["missing_keys"] | found["mismatched_keys"] if belongs_to_head(model, name)}
+        draw(model, lacking, wanted.seed)
+        others = {name for name in found["unexpected_keys"] if not _in_body(model, name)}
+        found = {kind: names - lacking - others for kind, names in found.items()}
+    _check_complete(folder, found)
     return model
 
 
-def _configuration(folder: Path) -> Any:
+def _in_body(model: PreTrainedModel, name: str) -> bool:
+    """Whether ``name``, which the model has no place for, is of its body: not of the head that the folder has."""
+    parts = name.removeprefix(f"{model.base_model_prefix}.").split(".")
+    below = {child for child, _ in model.base_model.named_children()} - {POOLER}
+    return parts[0] in below or (name.startswith(f"{model.base_model_prefix}.") and parts[0] != POOLER)
+
+
+def _name(found: Any) -> str:
+    """Of a tensor; those of another shape come with both shapes."""
+    return str(found[0] if isinstance(found, tuple) else found)
+
+
+def _configuration(folder: Path, use: Use, tokenizer: PreTrainedTokenizerBase) -> Any:
     kind = read_object(folder / "config.json")["model_type"]
     if kind not in CONFIG_MAPPING_NAMES:
         raise ModelError(
@@ -109,19 +180,35 @@ def _configuration(folder: Path) -> Any:
         config = AutoConfig.from_pretrained(folder, **_LOCAL)
     except Exception as error:  # values that the type refuses
         raise _unreadable(folder, "config.json", error) from error
-    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise ModelError(
-            t("{folder} is a {kind}, which does not write text", folder=folder, kind=config.model_type),
-            t("use a causal language model"),
-        )
+    if config.model_type not in _CLASSES[use.head][1]:
+        if use.head == "words":
+            problem = t("{folder} is a {kind}, which does not write text", folder=folder, kind=config.model_type)
+            raise ModelError(problem, t("use a causal language model"))
+        if use.head == "blanks":
+            problem = t("{folder} is a {kind}, which fills no blanks", folder=folder, kind=config.model_type)
+            raise ModelError(problem, t("use objective causal, or another model"))
+        problem = t("{folder} is a {kind}, which has no category head", folder=folder, kind=config.model_type)
+        raise ModelError(problem, t("transformers has none for it: use head: words, or another model"))
+    if use.head == "category":
+        _set_head(config, use, tokenizer)
     return config
 
 
-def _check_described(folder: Path, config: Any) -> None:
+def _set_head(config: Any, use: Use, tokenizer: PreTrainedTokenizerBase) -> None:
+    for name, value in head_settings(use).items():
+        setattr(config, name, value)
+    if "classifier_pooling" in config.to_dict():  # ModernBERT's may be a mean over all tokens
+        config.classifier_pooling = "cls"
+    # Where a text ends transformers knows by the padding, so both must mean the same one.
+    padding = tokenizer.pad_token_id
+    config.get_text_config().pad_token_id = tokenizer.eos_token_id if padding is None else padding
+
+
+def _check_described(folder: Path, config: Any, kind: Any) -> None:
     """What config.json describes is compared with what the files hold before any memory is taken for it."""
     held = sum(prod(tensor.shape) for tensors in weight_files(folder).values() for tensor in tensors.values())
     with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(config)
+        empty = kind.from_config(config)
     described = sum(weight.numel() for weight in empty.parameters())
     if described > 2 * held:  # a little more is a missing tensor, which is reported by name
         raise ModelError(
@@ -135,14 +222,14 @@ def _check_described(folder: Path, config: Any) -> None:
         )
 
 
-def _check_complete(folder: Path, found: dict[str, Any]) -> None:
+def _check_complete(folder: Path, found: Mapping[str, Set[str]]) -> None:
     for kind, problem in (
         ("mismatched_keys", t("tensors have another shape than config.json says")),
         ("missing_keys", t("tensors are missing")),
         ("unexpected_keys", t("tensors are there that the model has no place for")),
         ("error_msgs", t("tensors cannot be read")),
     ):
-        names = sorted(str(name[0] if isinstance(name, tuple) else name) for name in found[kind])
+        names = sorted(found[kind])
         if names:
             raise ModelError(
                 t(
@@ -156,19 +243,38 @@ def _check_complete(folder: Path, found: dict[str, Any]) -> None:
             )
 
 
-def _load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool) -> PeftModel:
+def _load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool, wanted: _Wanted) -> PeftModel:
     config = check_adapter(adapter)
     names = set(inspect_safetensors(adapter / ADAPTER_WEIGHTS))
     _check_modules(model, adapter, names)
     try:
+        if wanted.seed is not None:
+            return _with_new_head(model, adapter, trainable)
         wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device="cpu")
         expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
+    except ModelError:
+        raise
     except Exception as error:  # PEFT's ways of saying that shapes or names do not fit
         raise _misfit(adapter, model, _reason(error)) from error
     if names != expected:
         raise _misfit(adapter, model, _few(sorted(names ^ expected)))
     if not names:
         raise _misfit(adapter, model, t("it is empty; it is for {modules}", modules=config.get("target_modules")))
+    return wrapped
+
+
+def _with_new_head(model: PreTrainedModel, adapter: Path, trainable: bool) -> PeftModel:
+    """The adapter of another head: its matrices alone; the head beside them is the model's, which was drawn anew."""
+    config = PeftConfig.from_pretrained(str(adapter))
+    config.task_type, config.inference_mode = TaskType.SEQ_CLS, not trainable
+    config.modules_to_save = sorted(name.rpartition(".")[2] for name in head_modules(model))
+    wrapped = get_peft_model(model, config)
+    matrices = {name: tensor for name, tensor in load_file(adapter / ADAPTER_WEIGHTS).items() if ".lora_" in name}
+    fresh = get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    differing = set(matrices) ^ {name for name in fresh if ".lora_" in name}
+    if differing:
+        raise _misfit(adapter, model, _few(sorted(differing)))
+    set_peft_model_state_dict(wrapped, {**fresh, **matrices})
     return wrapped
 
 

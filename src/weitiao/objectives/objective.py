@@ -16,7 +16,7 @@ from weitiao.objectives.causal import Causal, Encoded
 from weitiao.objectives.infill import Blanks, BlankTokens, Infill
 from weitiao.objectives.masked import Masked
 from weitiao.objectives.prefix import Prefix
-from weitiao.objectives.row import Row, parts
+from weitiao.objectives.row import Row
 from weitiao.words import t
 
 ObjectiveName = Literal["causal", "masked", "infill", "prefix"]
@@ -49,13 +49,6 @@ class Options:
     share: float = 0.15
     whole_words: bool = False
     blanks: Blanks = "mixed"
-
-
-def scored_row(objective: Objective, row: Row, cutoff_len: int, key: int) -> Row:
-    """A kept row as it is scored: what is hidden follows from ``key``, the item's own, alone; before and after tuning,
-    and in every run, it is the same. Of a row that is too long the beginning is scored.
-    """
-    return objective.draw(parts(row, objective.most(cutoff_len))[0], np.random.default_rng(key))
 
 
 def make_objective(name: ObjectiveName, codec: Codec, options: Options) -> Objective:

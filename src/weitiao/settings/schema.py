@@ -151,6 +151,12 @@ class Settings(BaseModel):
     cutoff_len: int | None = _setting(
         "model", None, "The most tokens of one row; what is longer is cut by a rule that is said.", ge=8, le=1_048_576
     )
+    head: Literal["auto", "words", "category"] = _setting(
+        "model",
+        "auto",
+        "How a category is answered: words says its name as a reply does, category gives the model a new head with one "
+        "answer for each; auto takes words for a model that writes, and category for one that only reads.",
+    )
     precision: Literal["auto", "bf16", "fp32"] = _setting(
         "model", "auto", "The number format of the calculation. auto takes bf16 where the machine is fast at it."
     )
@@ -211,6 +217,25 @@ class Settings(BaseModel):
     )
     learn: Literal["replies", "last_reply"] = _setting(
         "training", "replies", "Which turns of a conversation are learned: every reply, or only the last one."
+    )
+    objective: Literal["auto", "causal", "masked", "infill", "prefix"] = _setting(
+        "training",
+        "auto",
+        "Kind continue: predict the next token (causal), hidden tokens from both sides (masked), spans cut out of the "
+        "text (infill), or what follows a beginning that is read from both sides (prefix). auto is masked for an "
+        "encoder and causal for any other model.",
+    )
+    hidden_share: float = _setting(
+        "training", 0.15, "The share of a text's tokens that objectives masked and infill hide.", gt=0, le=0.5
+    )
+    whole_words: bool = _setting(
+        "training", False, "Objective masked: hide whole words, Chinese ones too, which needs the package jieba."
+    )
+    blanks: Literal["spans", "sentences", "document", "mixed"] = _setting(
+        "training",
+        "mixed",
+        "Objective infill: cut out short spans, whole sentences, or the second half of the document; mixed is half "
+        "spans and a quarter each of the others.",
     )
     seed: int = _setting(
         "training", 0, "Decides every random choice: the same seed gives the same result.", ge=0, lt=2**63

@@ -21,7 +21,7 @@ PASS_PRICE = 64  # tokens that a forward pass costs beyond its own: reading the 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows laid out for one forward pass. Padding stands right, is asked nothing, and no earlier position sees it."""
+    """Rows laid out for one forward pass. Padding stands right and is asked nothing."""
 
     tokens: NDArray[np.int64]  # [rows, length]
     positions: NDArray[np.int64]  # [rows, length]; they restart where a packed row begins
@@ -103,9 +103,10 @@ def padded(rows: Sequence[Row], both_ways: bool = False) -> Batch:
         targets[number, : len(row.targets)] = row.targets
         if within is not None and row.positions is not None:
             positions[number, : len(row.tokens)], within[number, : len(row.tokens)] = row.positions.T
-    lengths, prefixes = (np.array(numbers) for numbers in zip(*((len(row.tokens), row.prefix) for row in rows)))
     if both_ways:
-        return Batch(tokens, positions, targets, present=np.arange(length) < lengths[:, None])
+        lengths = np.array([len(row.tokens) for row in rows])
+        return Batch(tokens, positions, targets, present=positions < lengths[:, None])
+    prefixes = np.array([row.prefix for row in rows])
     return Batch(tokens, positions, targets, prefixes=prefixes if prefixes.any() else None, within=within)
 
 

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weitiao.models.anatomy import Model, blocks, embeddings, sees_both_sides
+from weitiao.models.anatomy import Model, blocks, embeddings, head_width
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import attends_both_ways
 from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, Batch, after, batches_of_step, micro_batches, padded
 from weitiao.training.chance import seed_for
@@ -38,7 +39,7 @@ class Exact:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._both_ways = sees_both_sides(model)
+        self._both_ways = attends_both_ways(model)
         self._may_share = may_share(model) and not self._both_ways
 
     @property
@@ -105,7 +106,7 @@ class Exact:
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
                 logs = [
                     take(logits_of(self.model, hidden[part], wide=True), targets[part])
-                    for part in head_parts(len(targets), embeddings(self.model).num_embeddings)
+                    for part in head_parts(len(targets), head_width(self.model))
                 ]
                 counts = [rests[index].asked for index in group]
                 for index, found in zip(group, torch.cat(logs).cpu().split(counts), strict=True):

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from weitiao.models.anatomy import Model, embeddings, sees_both_sides
+from weitiao.models.anatomy import Model, embeddings, head_width
 from weitiao.models.fast.layout import Layout, lay_out
 from weitiao.models.fast.native import kernels
 from weitiao.models.fast.parts import UnlikeError
 from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import attends_both_ways
 from weitiao.objectives.row import Row
 from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.activations import Activations
@@ -149,9 +150,9 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
         return exact, ""
     try:
         check_fits(model)
-        if not sees_both_sides(model) and any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
+        if not attends_both_ways(model) and any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
             raise UnlikeError(t("its rows are read from both sides"))
-        some = [_all_asked(rows[number]) for number in range(min(len(rows), _CHECKED_ROWS))]
+        some = [_all_asked(rows[number], head_width(model)) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
         before = _calculated(model, exact, some)
         fast = Fast(model)
@@ -194,10 +195,10 @@ def _calculated(model: Model, engine: Exact | Fast, some: Sequence[Row]) -> tupl
     return total, found
 
 
-def _all_asked(row: Row) -> Row:
-    """The end of ``row``, every token of it asked."""
+def _all_asked(row: Row, answers: int) -> Row:
+    """The end of ``row``, at every token of it one of so many ``answers`` asked."""
     tokens = row.tokens[-_CHECKED_TOKENS // _CHECKED_ROWS :]
-    return Row(row.example, tokens[:-1], tokens[1:])
+    return Row(row.example, tokens[:-1], tokens[1:] % answers)
 
 
 def _difference(

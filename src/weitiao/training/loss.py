@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from transformers import Cache
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from weitiao.models.anatomy import Model, embeddings, head, plain
+from weitiao.models.anatomy import Model, head, head_width, plain
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import below_head, use_of
 from weitiao.objectives.row import IGNORE
 from weitiao.training.batches import Batch
 from weitiao.training.surroundings import surroundings
@@ -29,7 +30,7 @@ def learn(model: Model, batch: Batch, past: Cache | None = None) -> tuple[float,
     hidden, targets = asked_hidden(model, batch, past)
     leaf = hidden.detach().requires_grad_(hidden.requires_grad)
     total = 0.0
-    for part in head_parts(len(targets), embeddings(model).num_embeddings):
+    for part in head_parts(len(targets), head_width(model)):
         logits = logits_of(model, leaf[part])
         loss = nn.functional.cross_entropy(logits.float(), targets[part], reduction="sum")
         torch.autograd.backward(loss)
@@ -50,19 +51,23 @@ def asked_hidden(model: Model, batch: Batch, past: Cache | None = None) -> tuple
 
 
 def logits_of(model: Model, hidden: Tensor, wide: bool = False) -> Tensor:
-    """The logits [asked, vocabulary] of ``hidden`` [asked, width]; ``wide`` multiplies the head in float32."""
+    """The logits [asked, answers] of ``hidden`` [asked, width]; ``wide`` multiplies the head in float32."""
     inner = plain(model)
+    # A category head answers once for each text, so each place is a text of one token.
+    texts = hidden[None] if use_of(model).head != "category" else hidden[:, None]
+    module = below_head(model)
 
     def given(*_: object, **__: object) -> _Hidden:
-        return _Hidden(last_hidden_state=hidden[None])
+        return _Hidden(last_hidden_state=texts)
 
     with _widened(head(model)) if wide else _as_it_is():
-        inner.base_model.forward = given  # the model's own forward goes on from here
+        module.forward = given  # type: ignore[method-assign]  # the model's own forward goes on from here
         try:
-            logits: Tensor = inner(input_ids=torch.zeros(1, 1, dtype=torch.long, device=hidden.device)).logits[0]
+            tokens = torch.zeros(texts.shape[:2], dtype=torch.long, device=hidden.device)
+            logits: Tensor = inner(input_ids=tokens).logits
         finally:
-            del inner.base_model.forward
-    return logits
+            del module.forward
+    return logits.flatten(0, -2)
 
 
 class _Hidden(BaseModelOutputWithPast):

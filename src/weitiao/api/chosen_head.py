@@ -1,0 +1,62 @@
+"""Which head answers: words of the vocabulary, or categories. Decided once, from model, task and settings.
+
+Separate because checking, planning, training and answering must decide alike, and before any row is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weitiao.errors import SettingsError
+from weitiao.example import Task
+from weitiao.models.source import ModelSource
+from weitiao.models.use import Head, Use, is_encoder, model_config, needs_words, own_use, place_of
+from weitiao.objectives.form import Answered
+from weitiao.settings import Settings
+from weitiao.words import t
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenHead:
+    """The head, and why; the reason is empty where the user chose."""
+
+    head: Head
+    reason: str = ""
+
+
+def decide_head(settings: Settings, source: ModelSource, task: Task) -> ChosenHead:
+    """The head that ``settings.head`` asks for, or the one that suits. Raises SettingsError and ModelError."""
+    if task.kind == "continue" and settings.head == "auto" and is_encoder(model_config(source)):
+        return ChosenHead("blanks")
+    chosen = _chosen(settings, source, task)
+    if chosen.head == "words":
+        needs_words(source)
+    elif task.kind != "classify":
+        raise SettingsError(
+            t("head is category, and the kind of these data is {kind}", kind=task.kind),
+            t("leave head out: only texts that are classified have categories"),
+        )
+    return chosen
+
+
+def answered(head: Head, source: ModelSource) -> Answered:
+    """Where a model with that head is asked."""
+    return place_of(model_config(source)) if head == "category" else "words"
+
+
+def use_for(head: Head, task: Task) -> Use:
+    """What the model is loaded for."""
+    return Use(head, task.categories) if head == "category" else Use(head)
+
+
+def _chosen(settings: Settings, source: ModelSource, task: Task) -> ChosenHead:
+    if settings.head != "auto":
+        return ChosenHead(settings.head)
+    if task.kind != "classify":
+        return ChosenHead("words", t("the answer is text"))
+    own = own_use(source)
+    if own is not None and own.head == "category":
+        return ChosenHead("category", t("the model has one already"))
+    if is_encoder(model_config(source)):
+        return ChosenHead("category", t("the model reads in both directions, and writes no words"))
+    return ChosenHead("words", t("the model writes, and says the category's name; category gives it a head of its own"))
