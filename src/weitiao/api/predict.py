@@ -94,13 +94,7 @@ def predict(
         size = WRITTEN_TOGETHER if task.kind == "reply" else SCORED_TOGETHER
         answer: Answer | None = None
         while chunk := list(islice(rows, size)):
-            answer = answer or _answerer(
-                load_engine(respondent, settings, listen),
-                respondent,
-                task,
-                sampling,
-                _filling(respondent, task, settings),
-            )
+            answer = answer or _answerer(load_engine(respondent, settings, listen), respondent, task, sampling, filling)
             _append(grown, layout, tally, chunk, _predictions(chunk, answer, tally.rows // size))
             listen("predicted", {"rows": tally.rows})
             stop.obey(

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from weitiao.api.chosen_head import answered, decide_head, use_for
-from weitiao.api.chosen_objective import decide_objective, objective_of
+from weitiao.api.chosen_head import ChosenHead, answered, decide_head, use_for
+from weitiao.api.chosen_objective import ChosenObjective, decide_objective, objective_of
 from weitiao.api.listener import Listener
 from weitiao.api.preparation import (
     Item,
@@ -44,7 +44,7 @@ from weitiao.objectives.row import Row
 from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.training.chance import generator, seed_for
-from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
+from weitiao.training.defaults import Derived, Facts, context_limit, derive, warmup_steps
 from weitiao.training.engine import Engine
 from weitiao.training.fast import engine_for
 from weitiao.training.keeping import Keeping, Wish, keep
@@ -113,25 +113,17 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     threads = settings.threads or machine.cores()
     torch.set_num_threads(threads)
     facts = _facts(source, config, opened.task, rows, threads)
-    decided = {"objective": objective.name} | ({} if chosen.head == "blanks" else {"head": chosen.head})
-    derived = derive(settings.model_copy(update=decided), facts)
+    derived = _derived(settings, facts, chosen, objective)
     settings = derived.settings
-    derived.reasons.update(
-        {name: each.reason for name, each in (("head", chosen), ("objective", objective)) if each.reason}
-    )
     use = use_for(chosen.head, opened.task)
-    _check_learns_head(settings, source, use)
     loaded, model, masters = _learner(source, settings, use)
     draw = None if objective.name == "causal" else _drawing(learned_by, settings.seed)
     first_epoch = EpochRows(rows, draw) if draw else rows
     engine, note = engine_for(model, settings.engine, first_epoch)
     listen("engine", {"name": engine.name, "note": note})
     pace = _pace(settings, len(rows))
-    keeping = (
-        keep(engine, rows, _wish(settings, pace, prepared, opened.task, codec))
-        if draw is None
-        else Keeping(None, t("every epoch hides something else"), settings.keep_activations == "on")
-    )
+    wish = _wish(settings, pace, prepared, opened.task, codec)
+    keeping = keep(engine, rows, wish) if draw is None else _nothing_kept(wish)
     listen("activations", {"kept": keeping.kept, "bytes": keeping.missing_bytes, "note": keeping.note})
     if settings.keep_activations == "auto":
         derived.reasons["keep_activations"] = keeping.reason
@@ -176,6 +168,18 @@ def _drawing(objective: Objective, seed: int) -> Draw:
     return draw
 
 
+def _derived(settings: Settings, facts: Facts, head: ChosenHead, objective: ChosenObjective) -> Derived:
+    """Every setting, with what was decided before the rows were made."""
+    decided = {"objective": objective.name} | ({} if head.head == "blanks" else {"head": head.head})
+    derived = derive(settings.model_copy(update=decided), facts)
+    reasons = {name: each.reason for name, each in (("head", head), ("objective", objective)) if each.reason}
+    return Derived(derived.settings, {**derived.reasons, **reasons})
+
+
+def _nothing_kept(wish: Wish) -> Keeping:
+    return Keeping(None, t("every epoch hides something else"), wish.keep == "on")
+
+
 def _check_learns_head(settings: Settings, source: ModelSource, use: Use) -> None:
     if use == BLANKS and own_use(source) != BLANKS and settings.method != "full":
         raise SettingsError(
@@ -190,6 +194,7 @@ def _check_learns_head(settings: Settings, source: ModelSource, use: Use) -> Non
 
 def _learner(source: ModelSource, settings: Settings, use: Use) -> tuple[Loaded, Model, Masters]:
     """What was loaded, the same as the method adapts it, and the float32 weights that learn."""
+    _check_learns_head(settings, source, use)
     dtype = machine.dtype_of(settings.precision)
     continues = settings.method == "lora" and source.adapter is not None
     loaded = load(source, dtype, continues, use, seed_for(settings.seed, "head"))

@@ -90,9 +90,8 @@ def _write_adapter(model: PeftModel, folder: Path, weights: Mapping[str, Tensor]
     save_file(whole, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     # A file of its own: more than one note in the weights' header stands in an order that changes from run to run.
     use = use_of(model)
-    named = (
-        {} if use.head != "category" else {"categories": list(use.categories), "several": use.several}
-    )  # PEFT keeps none
+    # PEFT keeps none.
+    named = {"categories": list(use.categories), "several": use.several} if use.head == "category" else {}
     _write_json(folder / BASE_NOTE, {"base": weights_digest(base_folder), **named})
     config: dict[str, Any] = model.peft_config[ADAPTER].to_dict()
     config |= {"base_model_name_or_path": str(base_folder.absolute()), "inference_mode": True}

@@ -87,8 +87,9 @@ def load(
 ) -> Loaded:
     """The model of ``source`` in ``dtype`` on the CPU; an adapter's own weights are float32 whatever the model's are.
 
-    ``use`` None is what the files are made for. A head that they lack, or whose categories are others, is drawn from ``seed``. Weights in the file's own type are mapped, not copied. Raises ModelError for anything that
-    does not fit together.
+    ``use`` None is what the files are made for. A head that they lack, or whose categories are others, is drawn from
+    ``seed``. Weights in the file's own type are mapped, not copied. Raises ModelError for anything that does not fit
+    together.
     """
     check_folder(source.folder)
     own = own_use(source)

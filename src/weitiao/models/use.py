@@ -84,10 +84,7 @@ def needs_words(source: ModelSource) -> None:
     """Raise ModelError for a model that writes no text."""
     if own_use(source) != WORDS:
         raise ModelError(
-            t(
-                "{model} reads and writes no text: it answers with categories, fills blanks, or does neither",
-                model=source.name,
-            ),
+            t("{model} reads, and writes no text: it answers with categories, with blanks, or not", model=source.name),
             t("use a causal language model, or for categories weitiao predict"),
         )
 

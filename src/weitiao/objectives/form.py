@@ -20,6 +20,7 @@ from weitiao.objectives.masked import Masked
 from weitiao.objectives.objective import Objective
 from weitiao.objectives.row import IGNORE, Row, parts
 
+CAUSAL = Causal()
 Answered = Literal["words", "first", "last"]
 
 
@@ -32,7 +33,7 @@ class Form:
     cutoff_len: int  # the most tokens of a row
     learn: Learn = "replies"
     answered: Answered = "words"
-    objective: Objective = Causal()
+    objective: Objective = CAUSAL
 
 
 def rows_of(examples: Sequence[Example], task: Task, form: Form) -> list[Encoded | Dropped]:
