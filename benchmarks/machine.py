@@ -14,7 +14,7 @@ def describe(job: Job, data: Path, bench: Bench) -> dict[str, Any]:
     """The machine, with the peak of one core as torch's products reach it. ``job`` and ``data`` only name a cell."""
     peak = run_cell(Side("peak", "machine"), job, data, bench)
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": _memory_gb(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -28,7 +28,7 @@ def describe(job: Job, data: Path, bench: Bench) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """Its name, and its family and model, since virtual machines hide the former."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")

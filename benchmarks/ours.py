@@ -79,7 +79,9 @@ def reach(given: argparse.Namespace) -> dict[str, Any]:
     held_out = [item.row for item in session.dev]
 
     def loss() -> float:
-        return float(row_losses(session.engine, held_out).sum() / sum(row.asked for row in held_out))
+        return float(
+            row_losses(session.engine, held_out, session.cutoff_len).sum() / sum(row.asked for row in held_out)
+        )
 
     curve = [(0, loss())]
     meter.begin()

@@ -20,7 +20,7 @@ from weitiao.settings import make_settings
 
 Chat = tuple[Message, ...]
 
-SAMPLES = {"alpaca": "alpaca-en", "sms": "sms-spam", "long": "alpaca-en"}
+SAMPLES = {"alpaca": "alpaca-en", "alpaca-zh": "alpaca-zh", "sms": "sms-spam", "long": "alpaca-en"}
 
 _SPARE = 4  # rows for dev and test files, without which our side would split some off
 

@@ -18,7 +18,7 @@ from weitiao.objectives.row import IGNORE, Row
 
 sys.path.append(str(ROOT))  # the benchmarks are no part of the package
 
-from benchmarks import page, results
+from benchmarks import page, rates_table, results
 from benchmarks.comparison import chosen
 from benchmarks.flops import Shape, step_operations
 from benchmarks.jobs import JOBS, Against, Job, Side
@@ -206,6 +206,29 @@ def test_results_are_read_back_and_shown_with_what_failed(tmp_path: Path) -> Non
 def test_the_page_shows_the_newest_results(language: str) -> None:
     text = (page.DOCS / page.PAGES[language]).read_text(encoding="utf-8")
     assert text == page.filled(text, results.latest(), language), "run: python -m benchmarks.page"
+
+
+def trial(rate: float, nats: list[float], **other: Any) -> dict[str, Any]:
+    last = [16, sum(nats) / 10, 0.1]
+    setup = {"model": "m", "data": "d", "method": "lora", "batch": 8, "steps": 16, "warmup": 0.1, "rank": 16}
+    return {**setup, "rate": rate, "curve": [[0, 2.0, 0.1], last], "heldout_nats": nats, **other}
+
+
+def test_two_rates_are_compared_row_by_row() -> None:
+    one, other = trial(1e-3, [5.0, 6.0, 7.0]), trial(2e-3, [4.0, 5.0, 6.0])
+    assert rates_table.difference(one, other) == pytest.approx((0.3, 0.0))  # each row one nat apart, of ten tokens
+    apart = trial(4e-3, [4.0, 5.0, 9.0])  # 0, 0 and 3 apart: a scatter of 6, times 3 / 2, its root by ten tokens
+    assert rates_table.difference(apart, other) == pytest.approx((0.3, 0.3))
+    (line,) = rates_table.lines([one, apart, other])
+    rates = "1e-3: 1.800 (+0.300 ± 0.000); 2e-3: **1.500**; 4e-3: 1.800 (+0.300 ± 0.300)"
+    assert line == f"| m | d | lora | 8 × 16 | 2.000 | {rates} |"
+    assert len(list(rates_table.lines([one, trial(1e-3, [4.0, 5.0, 6.0], rank=4)]))) == 2
+
+
+@pytest.mark.parametrize("page_name", ["defaults.md", "defaults.zh-CN.md"])
+def test_the_page_of_defaults_shows_every_trial(page_name: str) -> None:
+    text = (ROOT / "docs" / "concepts" / page_name).read_text(encoding="utf-8")
+    assert [line for line in rates_table.lines(rates_table.newest()) if line not in text] == []
 
 
 @torch.no_grad()

@@ -18,10 +18,11 @@ import tiny
 from weitiao.models.anatomy import Model, blocks, plain
 from weitiao.models.fast.layout import lay_out
 from weitiao.models.fast.parts import UnlikeError
+from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.precision import one_precision
 from weitiao.objectives.row import IGNORE, Row
-from weitiao.training.fast import check_fits
+from weitiao.training.fast import fitting
 
 LABELS = 5
 SIZES: dict[str, Any] = {
@@ -125,7 +126,7 @@ def test_loss_and_gradients_are_transformers_own(family: str, task: str, method:
         model = model_of(family, task, method, dtype)
         share = 1e-5 if dtype == torch.float32 else 5e-2
         for groups in ([[0, 1, 2, 3, 4]], [[0], [4, 1], [2, 3]]):
-            loss = Stack(model).learn(lay_out(some, groups, 0))
+            loss = Stack(skeleton(model)).learn(lay_out(some, groups, 0))
             assert loss == pytest.approx(wanted_loss.item(), rel=share / 5)
             found = taken(model)
             assert found.keys() == wanted.keys()
@@ -143,7 +144,7 @@ def test_what_is_read_is_what_transformers_reads(family: str, task: str) -> None
     some = rows(task, [9, 9, 30, 4])
     model = model_of(family, task, "top_layers", torch.float32)
     layout = lay_out(some, [[0, 1, 2], [3]], 0)
-    stack = Stack(model)
+    stack = Stack(skeleton(model))
     assert stack.border == 2 and not stack.causal
     wanted = []
     with torch.no_grad():
@@ -164,14 +165,15 @@ def test_transformers_reads_the_same_weights_afterwards() -> None:
     tokens = torch.arange(3, 30)[None]
     before = model(input_ids=tokens).logits.detach()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    Stack(model)
+    Stack(skeleton(model))
     assert torch.equal(model(input_ids=tokens).logits, before)
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in state.items())
 
 
 def test_an_encoder_keeps_less_for_the_way_back_under_fewer_blocks() -> None:
     kept = {
-        method: Stack(model_of("bert", "TokenClassification", method, torch.float32)).kept_bytes for method in METHODS
+        method: Stack(skeleton(model_of("bert", "TokenClassification", method, torch.float32))).kept_bytes
+        for method in METHODS
     }
     assert kept["head"] == 0 < kept["top_layers"] < kept["full"] < kept["lora everywhere"]
     assert kept["full"] == 3 * kept["top_layers"]
@@ -193,11 +195,11 @@ def test_an_encoder_that_differs_is_refused(name: str, change: dict[str, Any], k
     config = transformers.BertConfig(**{**SIZES, **change})
     model = getattr(transformers, kind)._from_config(config, attn_implementation="eager")
     with pytest.raises(UnlikeError, match=name):
-        check_fits(model)
+        fitting(model)
 
 
 def test_an_adapter_on_the_head_itself_is_refused() -> None:
     model = transformers.BertForTokenClassification._from_config(FAMILIES["bert"][0], attn_implementation="eager")
     adapted = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["query", "classifier"]))
     with pytest.raises(UnlikeError, match="head"):
-        check_fits(adapted)
+        fitting(adapted)

@@ -24,6 +24,7 @@ from weitiao.models.anatomy import Model
 from weitiao.models.fast import elementwise, native
 from weitiao.models.fast.layout import lay_out
 from weitiao.models.fast.parts import UnlikeError
+from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.precision import one_precision
 from weitiao.objectives.row import IGNORE, Row
@@ -119,7 +120,7 @@ def test_loss_and_gradients_are_transformers_own(
         wanted_loss = sum(exact.pass_over([row]) for row in some)
         wanted = taken(model)
         for groups in ([[0, 1, 2, 3, 4]], [[1, 4], [0], [2, 3]]):
-            stack = Stack(model)
+            stack = Stack(skeleton(model))
             loss = stack.learn(lay_out(some, groups, prefix))
             assert loss == pytest.approx(wanted_loss, rel=share / 10)
             found = taken(model)

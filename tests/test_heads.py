@@ -27,8 +27,8 @@ from weitiao.errors import ModelError
 from weitiao.evaluation.score import head_log_probabilities
 from weitiao.example import Category, Example, Message, Task, make_example
 from weitiao.methods import METHODS, Lora, Method, TopLayers, prepare, save_result, trained
-from weitiao.models.anatomy import Model, head_width, parameter_count
-from weitiao.models.heads import attends_both_ways, head_modules, use_of
+from weitiao.models.anatomy import Model, head_width, parameter_count, sees_both_sides
+from weitiao.models.heads import head_modules, use_of
 from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
 from weitiao.models.source import resolve
@@ -195,12 +195,12 @@ def test_a_row_of_an_encoder_is_read_alike_in_any_company(family: str, tiny_fold
     assert whole == pytest.approx(sum(engine.pass_over([row]) for row in some), rel=1e-5)
 
 
-def test_whether_a_model_attends_both_ways_is_found_out_by_asking_it(tiny_folders: TinyFolders) -> None:
+def test_whether_a_model_sees_both_sides_is_said_by_its_type(tiny_folders: TinyFolders) -> None:
     for family in tiny.ENCODERS:
-        assert attends_both_ways(load(resolve(str(tiny_folders[family])), torch.float32, use=USE).model), family
+        assert sees_both_sides(load(resolve(str(tiny_folders[family])), torch.float32, use=USE).model), family
     for family in DECODERS:
         for dtype in (torch.float32, torch.bfloat16):
-            assert not attends_both_ways(load(resolve(str(tiny_folders[family])), dtype).model), family
+            assert not sees_both_sides(load(resolve(str(tiny_folders[family])), dtype).model), family
     assert set(ENCODERS) == set(tiny.ENCODERS), "every encoder that is named is tested"
 
 

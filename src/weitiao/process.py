@@ -1,4 +1,4 @@
-"""How this process treats memory and threads, settled before torch is loaded.
+"""How this process treats memory, threads and imports, settled before torch is loaded.
 
 Separate because it must come first, and because it is worth more than any code behind it: a training step frees and
 takes gigabytes, and glibc hands each block back to the system, which unmaps it on every core and clears it when it is
@@ -8,8 +8,11 @@ taken again. docs/log.md has the measurement.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _MOST = 2**31 - 1  # what mallopt's int can hold
@@ -33,12 +36,35 @@ def settle() -> None:
         os.environ.setdefault(name, count)
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
-    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+    if any(name.startswith("MALLOC_") for name in os.environ):
         return
+    _glibc("mallopt", _M_MMAP_MAX, 0)
+    _glibc("mallopt", _M_TRIM_THRESHOLD, _MOST)
+    _glibc("mallopt", _M_TOP_PAD, _SPARE_BYTES)
+
+
+def give_back() -> None:
+    """Hand the system what is free, where one kind of work ends: the next one's blocks fit badly between its gaps."""
+    _glibc("malloc_trim", 0)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around the import of what is heavy: nothing is looked through for garbage, which there is none of.
+
+    torch and transformers make a million objects that stay; looking again and again is a fifth of their import.
+    """
+    gc.disable()
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:  # another C library than glibc
-        return
-    mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, _MOST)
-    mallopt(_M_TOP_PAD, _SPARE_BYTES)
+        yield
+    finally:
+        gc.freeze()  # nor are they looked through later
+        gc.enable()
+
+
+def _glibc(name: str, *numbers: int) -> None:
+    """Call ``name`` of the C library, where that is glibc."""
+    if sys.platform == "linux":
+        function = getattr(ctypes.CDLL(None), name, None)
+        if function is not None:
+            function(*numbers)

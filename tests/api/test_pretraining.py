@@ -15,12 +15,13 @@ import tiny
 from faults import in_child
 from tiny_training import result_bytes, step_losses
 from weitiao.api import session
+from weitiao.api.check import check
 from weitiao.api.evaluate import evaluate
 from weitiao.api.plan import plan
 from weitiao.api.tokenizer import make_tokenizer
 from weitiao.api.train import resume, train
 from weitiao.codec import open_codec
-from weitiao.codec.tokenizer import CONTROL_TOKENS
+from weitiao.codec.tokenizer import BOS, CONTROL_TOKENS, EOS
 from weitiao.data.ledger import Ledger
 from weitiao.errors import ModelError, SettingsError
 from weitiao.run import Run
@@ -202,3 +203,11 @@ def test_the_ledger_counts_texts_not_rows(texts: Path, tmp_path: Path) -> None:
     assert prepared.train_rows < len(rows)
     assert rows.lengths.max() <= 16
     assert int(rows.asked.sum()) == prepared.train_asked
+
+
+def test_check_shows_what_a_fresh_model_would_learn(texts: Path) -> None:
+    found = check(make_settings({"model": "preset:1", "data": texts, "cutoff_len": 64}), rows=1)
+    assert found.refused is None
+    tokens = found.rows[0].tokens
+    assert (tokens[0].text, tokens[-1].text) == (BOS, EOS)
+    assert [token.learned for token in tokens] == [False, *[True] * (len(tokens) - 1)]

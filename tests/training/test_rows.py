@@ -64,6 +64,35 @@ def test_what_was_not_finished_cannot_be_read(tmp_path: Path) -> None:
         Rows(tmp_path)
 
 
+def test_a_long_example_becomes_several_rows_and_no_token_is_lost(tmp_path: Path) -> None:
+    rows = random_rows(20)
+    with RowWriter(tmp_path, 9) as writer:
+        for row in rows:
+            writer.add(row)
+    back = Rows(tmp_path)
+    assert back.lengths.max() <= 9
+    for number, row in enumerate(rows):
+        own = [back[place] for place in np.flatnonzero(back.examples == number)]
+        assert np.array_equal(np.concatenate([part.tokens for part in own]), row.tokens)
+        assert np.array_equal(np.concatenate([part.targets for part in own]), row.targets)
+
+
+def test_joined_examples_fill_every_row_but_the_last(tmp_path: Path) -> None:
+    rows = [replace(row, targets=np.append(row.tokens[1:], np.int32(2))) for row in random_rows(20)]
+    with RowWriter(tmp_path, 16, join=True) as writer:
+        for row in rows:
+            writer.add(row)
+    back = Rows(tmp_path)
+    tokens = np.concatenate([back[number].tokens for number in range(len(back))])
+    targets = np.concatenate([back[number].targets for number in range(len(back))])
+    assert set(back.lengths[:-1]) == {16}
+    assert tokens.tolist() == [token for row in rows for token in (*row.tokens.tolist(), 2)]
+    assert targets.tolist() == [target for row in rows for target in (*row.targets.tolist(), IGNORE)]
+    begins = np.cumsum([0, *(len(row.tokens) + 1 for row in rows)])
+    expected = [int(np.searchsorted(begins, 16 * number, side="right")) - 1 for number in range(len(back))]
+    assert back.examples.tolist() == expected
+
+
 def test_units_are_kept_where_rows_have_some(tmp_path: Path) -> None:
     rows = [replace(row, units=np.arange(len(row.tokens), dtype=np.int32)) for row in random_rows(5)]
     with RowWriter(tmp_path) as writer:
@@ -95,32 +124,3 @@ def test_an_epochs_rows_are_a_function_of_epoch_and_number() -> None:
     second = EpochRows(rows, draw, 2)
     assert len(second) == 3
     assert np.array_equal(second[1].tokens, rows[1].tokens + 201)
-
-
-def test_a_long_example_becomes_several_rows_and_no_token_is_lost(tmp_path: Path) -> None:
-    rows = random_rows(20)
-    with RowWriter(tmp_path, 9) as writer:
-        for row in rows:
-            writer.add(row)
-    back = Rows(tmp_path)
-    assert back.lengths.max() <= 9
-    for number, row in enumerate(rows):
-        own = [back[place] for place in np.flatnonzero(back.examples == number)]
-        assert np.array_equal(np.concatenate([part.tokens for part in own]), row.tokens)
-        assert np.array_equal(np.concatenate([part.targets for part in own]), row.targets)
-
-
-def test_joined_examples_fill_every_row_but_the_last(tmp_path: Path) -> None:
-    rows = [replace(row, targets=np.append(row.tokens[1:], np.int32(2))) for row in random_rows(20)]
-    with RowWriter(tmp_path, 16, join=True) as writer:
-        for row in rows:
-            writer.add(row)
-    back = Rows(tmp_path)
-    tokens = np.concatenate([back[number].tokens for number in range(len(back))])
-    targets = np.concatenate([back[number].targets for number in range(len(back))])
-    assert set(back.lengths[:-1]) == {16}
-    assert tokens.tolist() == [token for row in rows for token in (*row.tokens.tolist(), 2)]
-    assert targets.tolist() == [target for row in rows for target in (*row.targets.tolist(), IGNORE)]
-    begins = np.cumsum([0, *(len(row.tokens) + 1 for row in rows)])
-    expected = [int(np.searchsorted(begins, 16 * number, side="right")) - 1 for number in range(len(back))]
-    assert back.examples.tolist() == expected

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from weitiao.api.preparation import (
     trainable_task,
     usable_rows,
 )
+from weitiao.api.starting_model import fresh
 from weitiao.api.undivided import read_undivided
 from weitiao.codec import Codec, Encoding, open_codec
 from weitiao.data.checks import Inspector, Lengths
@@ -34,6 +37,7 @@ from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
 from weitiao.data.partition import SPLITS
 from weitiao.errors import DataError, WeitiaoError
 from weitiao.example import Category, Example, Kind
+from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource, resolve
 from weitiao.models.use import context_of, model_config
 from weitiao.objectives.causal import with_answer
@@ -99,7 +103,7 @@ def check(settings: Settings, rows: int = ROWS, listen: Listener = lambda kind, 
     Raises DataError for data that cannot be read at all, and ModelError for a model that is none; what is wrong beyond
     that is in the result.
     """
-    source = resolve(settings.model) if settings.model else None
+    source = resolve(settings.model) if settings.model and not preset_of(settings.model) else None
     listen("reading", {})
     sources = open_given(settings)
     found = Checked(sources.main.layout.kind, sources.main.layout.guesses)
@@ -116,12 +120,14 @@ def check(settings: Settings, rows: int = ROWS, listen: Listener = lambda kind, 
     inspector = Inspector(opened.partition, seed=settings.seed)
     prepared = Prepared()
     try:
-        if source is None:
+        if not settings.model:
             _use_all(opened, found.ledger, inspector.watch)  # a pass over a large file takes minutes
         else:
             inspector.look(opened.sources)
             listen("encoding", {})
-            _encode(found, prepared, opened, source, settings, rows)
+            with TemporaryDirectory(prefix="weitiao-check-") as work:
+                source = source or fresh(settings, opened, Path(work), listen)
+                _encode(found, prepared, opened, source, settings, rows)
     except WeitiaoError as error:
         found.refused = error
     inspection = inspector.inspection()

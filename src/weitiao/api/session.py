@@ -37,10 +37,11 @@ from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
 from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource
-from weitiao.models.use import BLANKS, Use, context_of, model_config, own_use
+from weitiao.models.use import BLANKS, WORDS, Use, context_of, model_config, own_use
 from weitiao.objectives.form import Form
 from weitiao.objectives.objective import Objective
 from weitiao.objectives.row import Row
+from weitiao.process import give_back
 from weitiao.settings import Settings
 from weitiao.training import machine
 from weitiao.training.chance import generator, seed_for
@@ -122,15 +123,16 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     engine, note = engine_for(model, settings.engine, first_epoch)
     listen("engine", {"name": engine.name, "note": note})
     pace = _pace(settings, len(rows))
-    wish = _wish(settings, pace, prepared, opened.task, codec)
+    reads = rows_of_example(codec, opened.task) if opened.task.kind == "classify" and use == WORDS else 1
+    wish = _wish(settings, pace, prepared, reads)
     keeping = keep(engine, rows, wish) if draw is None else _nothing_kept(wish)
     listen("activations", {"kept": keeping.kept, "bytes": keeping.missing_bytes, "note": keeping.note})
     if settings.keep_activations == "auto":
         derived.reasons["keep_activations"] = keeping.reason
     settings = settings.model_copy(update={"keep_activations": "on" if keeping.kept else "off"})
-    work_ahead = workload(config, settings, engine, masters, pace, first_epoch, prepared)
-    dtype = machine.dtype_of(settings.precision)
-    flops = measure_flops(work_ahead.width, 4 * work_ahead.width, dtype)
+    give_back()
+    load_ahead = workload(settings, engine, masters, pace, first_epoch, prepared, keeping, reads)
+    flops = measure_flops(load_ahead.width, 4 * load_ahead.width, machine.dtype_of(settings.precision))
     return Session(
         settings=settings,
         reasons=derived.reasons,
@@ -147,7 +149,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
         draw=draw,
         pace=pace,
         keeping=keeping,
-        planned=estimate(work_ahead, flops),
+        planned=estimate(load_ahead, flops),
         new_head=use.head == "category" and use != own_use(source),
         dev=prepared.dev[: settings.eval_max_samples],
         test=prepared.test[: settings.eval_max_samples],
@@ -252,15 +254,14 @@ def _pace(settings: Settings, train_rows: int) -> Pace:
     return Pace(rows_per_step, rate, settings.max_grad_norm, settings.seed, capacity, bool(settings.packing))
 
 
-def _wish(settings: Settings, pace: Pace, prepared: Prepared, task: Task, codec: Codec) -> Wish:
+def _wish(settings: Settings, pace: Pace, prepared: Prepared, reads: int) -> Wish:
     gigabytes = settings.activations_limit_gb
     scored = [*prepared.dev[: settings.eval_max_samples], *prepared.test[: settings.eval_max_samples]]
-    asked = rows_of_example(codec, task) if task.kind == "classify" and settings.head == "words" else 1
     return Wish(
         settings.keep_activations,
         None if gigabytes is None else int(gigabytes * 2**30),
         pace.rate.steps * pace.rows_per_step,
-        asked * sum(len(item.row.tokens) for item in scored),
+        reads * sum(len(item.row.tokens) for item in scored),
     )
 
 

@@ -23,7 +23,7 @@ from weitiao.codec.tokenizer import (
 from weitiao.data.partition import assigned
 from weitiao.example import Example, Reply
 from weitiao.models.fingerprint import folder_digest
-from weitiao.models.presets import Preset, preset_of
+from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource, resolve
 from weitiao.settings import Settings
 from weitiao.training.chance import seed_for
@@ -31,17 +31,28 @@ from weitiao.training.chance import seed_for
 
 def start(settings: Settings, work: Path, listen: Listener) -> tuple[ModelSource, Opened]:
     """The model that ``settings`` name, and their data. A fresh model is made in the folder ``work``."""
-    preset = preset_of(settings.model)
-    source = None if preset else resolve(settings.model)
+    source = None if preset_of(settings.model) else resolve(settings.model)
     if source:
         listen("model", {"name": source.name, "folder": str(source.folder)})
     opened = open_sources(settings)
     trainable_task(opened.task)
     listen("data", {"read_as": list(opened.read_as)})
-    if preset:
-        source = _fresh(settings, preset, opened, work / "fresh", listen)
-    assert source is not None
-    return source, opened
+    return source or fresh(settings, opened, work, listen), opened
+
+
+def fresh(settings: Settings, opened: Opened, work: Path, listen: Listener) -> ModelSource:
+    """The fresh model that ``settings`` name, made in the folder ``work``, or there already when a run goes on."""
+    folder, preset, given = work / "fresh", preset_of(settings.model), settings.tokenizer
+    assert preset is not None, "any other model is resolved"
+    if not folder.is_dir():
+        from weitiao.models.fresh import write_fresh  # inside: needs torch
+
+        tokenizer = read_own_tokenizer(Path(given)) if given else tokenizer_of(opened, "bpe", None)
+        if not given:
+            listen("tokenizer", {"algorithm": "bpe", "vocabulary": tokenizer.get_vocab_size()})
+        write_fresh(preset, tokenizer, seed_for(settings.seed, "weights"), folder)
+    listen("model", {"name": settings.model, "folder": str(folder)})
+    return ModelSource(settings.model, folder, None, None, folder_digest(folder))
 
 
 def tokenizer_of(opened: Opened, algorithm: Algorithm, vocabulary: int | None) -> Tokenizer:
@@ -69,17 +80,3 @@ class _Seen:
         for text in texts:
             self.size_bytes += len(text.encode())
             yield text
-
-
-def _fresh(settings: Settings, preset: Preset, opened: Opened, folder: Path, listen: Listener) -> ModelSource:
-    """The folder is there already when a run goes on."""
-    if not folder.is_dir():
-        from weitiao.models.fresh import write_fresh  # inside: needs torch
-
-        given = settings.tokenizer
-        tokenizer = read_own_tokenizer(Path(given)) if given else tokenizer_of(opened, "bpe", None)
-        if not given:
-            listen("tokenizer", {"algorithm": "bpe", "vocabulary": tokenizer.get_vocab_size()})
-        write_fresh(preset, tokenizer, seed_for(settings.seed, "weights"), folder)
-    listen("model", {"name": settings.model, "folder": str(folder)})
-    return ModelSource(settings.model, folder, None, None, folder_digest(folder))

@@ -14,9 +14,11 @@ from contextlib import chdir
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from weitiao.api.begun_in import begun_in
 from weitiao.api.listener import Listener
+from weitiao.api.probe import probe, take
 from weitiao.api.reporting import Spent, publish
 from weitiao.api.session import Session, build, lineage_of
 from weitiao.api.steps import Best, Course, take_steps
@@ -92,16 +94,19 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> R
     run.work.mkdir(parents=True, exist_ok=True)
     known = _known_lineage(run)  # then its ledger is written, and stays as it is where resuming is refused
     moment = datetime.fromisoformat(known.moment) if known and known.moment else None
-    if known:  # the disk may be fuller by now, and the bits are another's
-        decided = parse_settings([str(run.settings)]).settings
+    decided = parse_settings([str(run.settings)]).settings if known else None
+    if decided:  # the disk may be fuller by now, and the bits are another's
         settings = settings.model_copy(update={"keep_activations": decided.keep_activations})
     with clock.fixed_at(moment):  # on another day, too, a template writes the date on which the run began
         session = build(settings, run.work, None if known else run.ledger, listen)
+    probed = _probed(run, session, decided, stop, listen)
     lineage = _lineage(session)
     checkpoint = _settle(run, session, known, lineage, listen)
     _check_disk(run, session)
     events = Events(run.events, listen)
     try:
+        if probed:
+            events.add("probe", **probed)
         events.add("plan", **asdict(session.planned), steps=session.pace.rate.steps, engine=session.engine.name)
         if len(session.dev) == 1:
             events.add("warning", message=t("one dev row is too few to choose by: the last checkpoint is taken"))
@@ -125,6 +130,22 @@ def _known_lineage(run: Run) -> Lineage | None:
     if not run.lineage.is_file():
         return None
     return Lineage.from_json(json.loads(run.lineage.read_text(encoding="utf-8")))
+
+
+def _probed(
+    run: Run, session: Session, decided: Settings | None, stop: StopRequest, listen: Listener
+) -> dict[str, Any] | None:
+    """Let the run take the learning rate that a probe finds, once: what it found; of a run that goes on, nothing."""
+    if not session.settings.probe_learning_rate:
+        return None
+    if decided:
+        take(session, decided.learning_rate or 0.0)
+        return None
+    _check_disk(run, session)
+    started = time.monotonic()
+    tried = [asdict(each) for each in probe(session, stop, listen)]
+    seconds = round(time.monotonic() - started, 2)
+    return {"tried": tried, "taken": session.pace.rate.peak, "seconds": seconds}
 
 
 def _lineage(session: Session) -> Lineage:

@@ -12,6 +12,7 @@ from weitiao.cli.output import output
 from weitiao.cli.own_flags import refuse_unused, take_flags
 from weitiao.cli.stream import put
 from weitiao.errors import DataError, SettingsError, WeitiaoError
+from weitiao.process import importing
 from weitiao.words import t
 
 if TYPE_CHECKING:
@@ -58,9 +59,10 @@ def command(arguments: list[str]) -> None:
     parsed = parse_settings(others, word="model", required=("model",))
     refuse_unused(parsed.given, USED, "chat")
     announce(parsed)
-    from weitiao.api.answering import find_respondent, load_respondent
-    from weitiao.api.chat import open_conversation
-    from weitiao.api.sampling import make_sampling
+    with importing():
+        from weitiao.api.answering import find_respondent, load_respondent
+        from weitiao.api.chat import open_conversation
+        from weitiao.api.sampling import make_sampling
 
     settings = parsed.settings
     lengths: dict[str, float | str | None] = {

@@ -8,6 +8,7 @@ from weitiao.cli.counting import counting
 from weitiao.cli.output import output
 from weitiao.cli.own_flags import refuse_unused, take_flags
 from weitiao.errors import SettingsError
+from weitiao.process import importing
 from weitiao.words import t
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def command(arguments: list[str]) -> None:
     parsed = parse_settings(others, word="model", required=("model",))
     refuse_unused(parsed.given, USED, "evaluate")
     announce(parsed)
-    from weitiao.api.evaluate import evaluate
+    with importing():
+        from weitiao.api.evaluate import evaluate
 
     with counting(t("rows scored:")) as count:
         found = evaluate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weitiao.cli.output import output
+from weitiao.process import importing
 from weitiao.words import t
 
 
@@ -25,7 +26,8 @@ def command(arguments: list[str]) -> None:
     from weitiao.cli.watch import watching
 
     announce(parsed)
-    from weitiao.api.plan import plan
+    with importing():
+        from weitiao.api.plan import plan
 
     with watching() as listen:
         found = plan(parsed.settings, listen)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weitiao.cli.counting import counting
 from weitiao.cli.output import output
 from weitiao.cli.own_flags import refuse_unused, take_flags
+from weitiao.process import importing
 from weitiao.words import t
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def command(arguments: list[str]) -> None:
     parsed = parse_settings(others, word="model")
     refuse_unused(parsed.given, USED, "predict")
     announce(parsed)
-    from weitiao.api.predict import predict
-    from weitiao.api.sampling import make_sampling
+    with importing():
+        from weitiao.api.predict import predict
+        from weitiao.api.sampling import make_sampling
 
     settings = parsed.settings
     lengths = {"max_new_tokens": settings.max_new_tokens, "seed": settings.seed}

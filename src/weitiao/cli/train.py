@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from weitiao.cli.output import output
 from weitiao.errors import SettingsError
+from weitiao.process import importing
 from weitiao.words import t
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _HEADLINES = {
     "classify": ("accuracy", "macro_f1"),
     "reply": ("loss", "chrf", "rouge_l", "exact_match"),
-    "continue": ("bits_per_byte", "blank_accuracy", "perplexity", "loss"),
+    "continue": ("bits_per_byte", "perplexity", "loss", "blank_accuracy"),
 }
 _MOST_CATEGORIES = 4  # whose F1 is shown in the terminal; the report has all
 
@@ -43,7 +44,8 @@ def command(arguments: list[str]) -> None:
 
         parsed = parse_settings(arguments)
         announce(parsed)
-    from weitiao.api.train import resume, train
+    with importing():
+        from weitiao.api.train import resume, train
     from weitiao.cli.watch import watching
 
     with watching() as listen:

@@ -10,6 +10,7 @@ from typing import Any
 
 from weitiao.api.listener import Listener
 from weitiao.cli.output import Output, output
+from weitiao.cli.train import score_text
 from weitiao.data.visible import visible
 from weitiao.words import t
 
@@ -62,6 +63,11 @@ class _Teller:
             case "plan":
                 self._total = facts["steps"]
                 self._shown.say(_plan_line(facts))
+            case "trying":
+                words = t("rate {rate}", rate=f"{facts['rate']:g}")
+                self._shown.move(t("trying learning rates"), facts["done"], facts["count"], words)
+            case "probe":
+                self._shown.say(_probe_line(facts))
             case "scoring":
                 when = t("asking before") if facts["when"] == "before" else t("asking after")
                 self._shown.move(when, facts["done"], facts["count"], "")
@@ -174,6 +180,18 @@ def _untuned_line(said: dict[str, str]) -> str:
 def _short(text: str, most: int) -> str:
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _probe_line(facts: dict[str, Any]) -> str:
+    no_number = t("no number any more")
+    losses = [score_text(each["loss"]) if each["loss"] else no_number for each in facts["tried"]]
+    tried = "; ".join(f"{each['rate']:g} → {loss}" for each, loss in zip(facts["tried"], losses, strict=True))
+    return t(
+        "learning rates tried in {seconds} s, with their dev loss: {tried}; {rate} is taken",
+        seconds=round(facts["seconds"]),
+        tried=tried,
+        rate=f"{facts['taken']:g}",
+    )
 
 
 def _plan_line(facts: dict[str, Any]) -> str:

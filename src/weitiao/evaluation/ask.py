@@ -23,6 +23,7 @@ from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
 from weitiao.models.heads import use_of
 from weitiao.objectives.row import Row
+from weitiao.process import give_back
 from weitiao.training.engine import Engine
 
 Progress = Callable[[int, int], None]
@@ -44,9 +45,13 @@ def ask(
     on_progress: Progress | None = None,
 ) -> Answers:
     """The model's answers to ``items``. Of kind reply, the first ``generated`` are also written out, greedily."""
-    if task.kind == "classify":
-        return _classified(engine, items, task, codec, cutoff_len, on_progress)
-    return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
+    give_back()  # what training has left free, and then what asking has
+    try:
+        if task.kind == "classify":
+            return _classified(engine, items, task, codec, cutoff_len, on_progress)
+        return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
+    finally:
+        give_back()
 
 
 def scored_together(count: int) -> list[range]:

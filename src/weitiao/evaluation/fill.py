@@ -17,8 +17,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 
 from weitiao.codec import Codec
-from weitiao.models.anatomy import Model, plain
-from weitiao.models.heads import attends_both_ways
+from weitiao.models.anatomy import Model, plain, sees_both_sides
 from weitiao.objectives.infill import Infill
 from weitiao.objectives.masked import Masked
 from weitiao.objectives.row import IGNORE, Row
@@ -75,7 +74,7 @@ def _tokens_at_masks(model: Model, codec: Codec, texts: Sequence[Tokens], mask: 
     found: list[list[list[int]]] = [[] for _ in texts]
     rows = [Row("", tokens, np.where(tokens == mask, 0, IGNORE).astype(np.int32), len(tokens)) for tokens in texts]
     for group in micro_batches([len(tokens) for tokens in texts], CAPACITY):
-        hidden, _ = asked_hidden(model, padded([rows[number] for number in group], attends_both_ways(model)))
+        hidden, _ = asked_hidden(model, padded([rows[number] for number in group], sees_both_sides(model)))
         likeliest = iter(_likeliest(model, codec, hidden).tolist())
         for number in group:
             found[number] = [[next(likeliest)] for _ in range(rows[number].asked)]

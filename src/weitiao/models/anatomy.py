@@ -10,12 +10,15 @@ from typing import cast
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.pytorch_utils import Conv1D
 
 from weitiao.errors import ModelError
 from weitiao.words import t
 
-_ADAPTER = "lora_"
+ADAPTER = "default"  # PEFT's name of a model's only adapter
+START = "start"  # beside it, what an adapter began with and is subtracted; see weitiao.methods.lora
+_ADDED = ("lora_", "ia3_", ".ranknum.", "prompt_encoder.")  # in the names of what an adapter adds
 _SPARE = ".original_module."  # the head as it was, beside the one that learns
 
 Model = PreTrainedModel | PeftModel
@@ -61,6 +64,15 @@ def blocks(model: PreTrainedModel | PeftModel) -> nn.ModuleList:
     return _blocks_and_owner(model)[0]
 
 
+def lowest_learning(model: PreTrainedModel | PeftModel) -> int:
+    """The lowest block that gradients pass through: 0 where the embeddings learn, as many as there are for none."""
+    if embeddings(model).weight.requires_grad:
+        return 0
+    layers = blocks(model)
+    learning = (any(weight.requires_grad for weight in layer.parameters()) for layer in layers)
+    return next((number for number, learns in enumerate(learning) if learns), len(layers))
+
+
 def final_norm(model: PreTrainedModel | PeftModel) -> nn.Module | None:
     """The norm between the last block and the head; None where a model has none with weights."""
     found, owner = _blocks_and_owner(model)
@@ -70,11 +82,17 @@ def final_norm(model: PreTrainedModel | PeftModel) -> nn.Module | None:
     return next(filter(_is_norm, (*reversed(children[place:]), *reversed(children[:place]))), None)
 
 
+def sees_both_sides(model: Model) -> bool:
+    """Whether every token of the model sees all others: an encoder, which reads and does not write."""
+    config = plain(model).config
+    return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+
+
 def linear_names(model: PreTrainedModel | PeftModel) -> list[str]:
     """The last names of all linear layers inside the blocks, sorted: ``["down_proj", …]``. Never the head."""
     names = set()
     for name, module in blocks(model).named_modules():
-        if isinstance(module, nn.Linear | Conv1D) and _ADAPTER not in name:
+        if isinstance(module, nn.Linear | Conv1D) and not _is_added(name):
             names.add(name.removesuffix(".base_layer").rpartition(".")[2])
     return sorted(names)
 
@@ -82,21 +100,25 @@ def linear_names(model: PreTrainedModel | PeftModel) -> list[str]:
 def parameter_count(model: PreTrainedModel | PeftModel) -> int:
     """How many numbers the model itself has: shared ones once, an adapter's not."""
     return sum(
-        weight.numel() for name, weight in model.named_parameters() if _ADAPTER not in name and _SPARE not in name
+        weight.numel() for name, weight in model.named_parameters() if not _is_added(name) and _SPARE not in name
     )
 
 
+def _is_added(name: str) -> bool:
+    return any(mark in name for mark in _ADDED)
+
+
 def _blocks_and_owner(model: PreTrainedModel | PeftModel) -> tuple[nn.ModuleList, nn.Module]:
-    best: tuple[int, nn.ModuleList, nn.Module] | None = None
-    for owner in plain(model).modules():
-        for child in owner.children():
-            if isinstance(child, nn.ModuleList) and len(child):
-                size = sum(weight.numel() for weight in child.parameters())
-                if best is None or size > best[0]:  # the outermost of equals: experts are lists inside blocks
-                    best = (size, child, owner)
-    if best is None:
+    found = [
+        (child, owner)
+        for owner in plain(model).modules()
+        for child in owner.children()
+        if isinstance(child, nn.ModuleList) and len(child)
+    ]
+    if not found:
         raise _unknown(model, t("its blocks"))
-    return best[1], best[2]
+    # max takes the outermost of equals: experts are lists inside blocks
+    return found[0] if len(found) == 1 else max(found, key=lambda pair: sum(map(Tensor.numel, pair[0].parameters())))
 
 
 def _is_norm(module: nn.Module) -> bool:

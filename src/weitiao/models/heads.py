@@ -55,19 +55,6 @@ def below_head(model: Model) -> nn.Module:
     return next(module for module in body.children() if held in module.modules())
 
 
-def attends_both_ways(model: Model) -> bool:
-    """Whether a token sees those behind it: found out with two texts that differ in their last token alone."""
-    body, device = plain(model).base_model, next(model.parameters()).device
-    learns = model.training
-    model.eval()
-    with torch.no_grad():
-        first, second = (
-            body(input_ids=torch.tensor([[3, last]], device=device)).last_hidden_state[0, 0] for last in (4, 5)
-        )
-    model.train(learns)
-    return not torch.equal(first, second)
-
-
 def draw(model: Model, names: Iterable[str], seed: int) -> None:
     """Fill the weights called ``names``: matrices from a normal distribution of ``seed`` alone, norms with ones, the
     rest with zeros."""

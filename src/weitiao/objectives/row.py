@@ -41,9 +41,9 @@ def parts(row: Row, most: int) -> list[Row]:
     if count <= 1:
         return [row]
     borders = [len(row.tokens) * number // count for number in range(count + 1)]
-    return [_part(row, slice(start, stop)) for start, stop in pairwise(borders)]
+    return [_part(row, start, stop) for start, stop in pairwise(borders)]
 
 
-def _part(row: Row, where: slice) -> Row:
-    units = None if row.units is None else row.units[where]
-    return replace(row, tokens=row.tokens[where], targets=row.targets[where], units=units)
+def _part(row: Row, start: int, stop: int) -> Row:
+    units = None if row.units is None else row.units[start:stop]
+    return replace(row, tokens=row.tokens[start:stop], targets=row.targets[start:stop], units=units)

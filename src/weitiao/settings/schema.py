@@ -181,6 +181,12 @@ class Settings(BaseModel):
     )
     # training
     learning_rate: float | None = _setting("training", None, "How far one step moves the weights at most.", gt=0, le=1)
+    probe_learning_rate: bool = _setting(
+        "training",
+        False,
+        "Before training, try half the learning rate, the rate and twice the rate for a few steps each, and take the "
+        "one with the lowest dev loss.",
+    )
     epochs: float | None = _setting(
         "training", None, "How often the training rows are gone through; may be a fraction.", gt=0, le=1000
     )

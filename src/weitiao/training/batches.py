@@ -26,7 +26,6 @@ class Batch:
     tokens: NDArray[np.int64]  # [rows, length]
     positions: NDArray[np.int64]  # [rows, length]; they restart where a packed row begins
     targets: NDArray[np.int64]  # [rows, length]; IGNORE where nothing is asked
-    present: NDArray[np.bool_] | None = None  # [rows, length] what is no padding, where earlier positions would see it
     prefixes: NDArray[np.int64] | None = None  # [rows] tokens that are seen from everywhere; None where no row has any
     within: NDArray[np.int64] | None = None  # [rows, length] the position inside a blank; None where all are 0
 
@@ -103,11 +102,8 @@ def padded(rows: Sequence[Row], both_ways: bool = False) -> Batch:
         targets[number, : len(row.targets)] = row.targets
         if within is not None and row.positions is not None:
             positions[number, : len(row.tokens)], within[number, : len(row.tokens)] = row.positions.T
-    if both_ways:
-        lengths = np.array([len(row.tokens) for row in rows])
-        return Batch(tokens, positions, targets, present=positions < lengths[:, None])
-    prefixes = np.array([row.prefix for row in rows])
-    return Batch(tokens, positions, targets, prefixes=prefixes if prefixes.any() else None, within=within)
+    prefixes = np.array([len(row.tokens) if both_ways else row.prefix for row in rows])
+    return Batch(tokens, positions, targets, prefixes if prefixes.any() else None, within)
 
 
 def packed(rows: Sequence[Row]) -> Batch:

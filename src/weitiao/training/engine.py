@@ -33,9 +33,12 @@ class Engine(Protocol):
         """What decides the last bits of what it calculates."""
         ...
 
-    @property
-    def kept_bytes(self) -> int:
-        """For the way back, a token."""
+    def kept_bytes(self, length: int) -> int:
+        """For the way back, a token of a row of ``length``."""
+        ...
+
+    def held_bytes(self, length: int) -> int:
+        """At once while the rows are only read, a token of a row of ``length``."""
         ...
 
     def passes(self, rows: Sequence[Row], pace: Pace) -> list[tuple[int, int]]:

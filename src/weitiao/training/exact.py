@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from weitiao.models.anatomy import Model, blocks, embeddings, head_width
+from weitiao.models.anatomy import Model, blocks, embeddings, head_width, lowest_learning, plain, sees_both_sides
 from weitiao.models.head_parts import head_parts
-from weitiao.models.heads import attends_both_ways
+from weitiao.models.virtual import virtual_tokens
 from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, Batch, after, batches_of_step, micro_batches, padded
 from weitiao.training.chance import seed_for
@@ -39,23 +40,33 @@ class Exact:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._both_ways = attends_both_ways(model)
+        self._both_ways = sees_both_sides(model)
         self._may_share = may_share(model) and not self._both_ways
+        self._virtual = virtual_tokens(model)
 
-    @property
-    def kept_bytes(self) -> int:
-        """As measured on SmolLM2: so many copies of what the layers read and of the widest that they calculate."""
+    def kept_bytes(self, length: int) -> int:
+        """As measured on SmolLM2: so many copies of what the layers read and of the widest that they calculate, and
+        attention's shares in float32 and in the weights' type. Of the layers that gradients pass through.
+        """
         layers = blocks(self.model)
-        widest = max(max(weight.shape) for weight in layers[0].parameters() if weight.dim() > 1)
-        width = embeddings(self.model).embedding_dim
-        return len(layers) * (_KEPT_WIDTHS * width + _KEPT_HIDDEN * widest) * embeddings(self.model).weight.itemsize
+        lowest = lowest_learning(self.model)
+        return (len(layers) - lowest) * self.held_bytes(length)
+
+    def held_bytes(self, length: int) -> int:
+        """As :class:`weitiao.training.engine.Engine` says."""
+        weight = embeddings(self.model).weight
+        widest = max(max(weight.shape) for weight in blocks(self.model)[0].parameters() if weight.dim() > 1)
+        heads = int(plain(self.model).config.to_dict().get("num_attention_heads") or 1)
+        copies = _KEPT_WIDTHS * weight.shape[1] + _KEPT_HIDDEN * widest
+        shares = heads * length * (4 + weight.itemsize % 4)
+        return copies * weight.itemsize + shares
 
     def passes(self, rows: Sequence[Row], pace: Pace) -> list[tuple[int, int]]:
         """As :class:`weitiao.training.engine.Engine` says."""
         shared = self._shared(rows, pace)
         rests = [without_prefix(row, shared) for row in rows] if shared else rows
         cut = [(batch.tokens.size, batch.asked) for batch in self._batches(rests, pace)]
-        return [(shared, 0), *cut] if shared else cut
+        return [(self._virtual + shared, 0), *cut] if self._virtual + shared else cut
 
     def pass_over(self, rows: Sequence[Row]) -> float:
         """The summed loss of ``rows`` in nats; gradients stay at the parameters."""
@@ -67,13 +78,13 @@ class Exact:
         self.model.train()
         total, targets = 0.0, 0
         shared = self._shared(rows, pace)
-        prefix = Prefix(self.model, rows[0].tokens[:shared]) if shared else None
+        with _drawn_from(pace.seed, step, -1):
+            prefix = self._prefix(rows, shared)
         rests = [without_prefix(row, shared) for row in rows] if shared else rows
         for number, batch in enumerate(self._batches(rests, pace)):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed_for(pace.seed, "dropout", step, number))
+            with _drawn_from(pace.seed, step, number):
                 past = prefix.cache(len(batch.tokens)) if prefix else None
-                loss, count = learn(self.model, after(batch, shared), past)
+                loss, count = learn(self.model, after(batch, self._virtual + shared), past)
             masters.collect()
             total, targets = total + loss, targets + count
         if prefix:
@@ -82,41 +93,66 @@ class Exact:
         return total, targets
 
     def _batches(self, rows: Sequence[Row], pace: Pace) -> list[Batch]:
-        return batches_of_step(rows, pace.capacity, pace.packing, self._both_ways)
-
-    def _shared(self, rows: Sequence[Row], pace: Pace) -> int:
-        return shared_length(rows) if pace.share_prefix and self._may_share and not pace.packing else 0
+        return batches_of_step(rows, pace.capacity, self._packing(pace), self._both_ways)
 
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates))
+        width = () if candidates is None else (len(candidates),)
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates), width)
 
     def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        return self._read(rows, judged)
+        return self._read(rows, judged, (2,))
 
-    def _read(self, rows: Sequence[Row], take: Take) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _read(
+        self, rows: Sequence[Row], take: Take, width: tuple[int, ...]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         self.model.eval()
         with torch.inference_mode():
             shared = shared_length(rows) if SHARE_PREFIX and not self._both_ways else 0
-            prefix = Prefix(self.model, rows[0].tokens[:shared]) if shared else None
+            prefix = self._prefix(rows, shared)
             rests = [without_prefix(row, shared) for row in rows]
             for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
-                batch = after(padded([rests[index] for index in group], self._both_ways), shared)
+                batch = after(padded([rests[index] for index in group], self._both_ways), self._virtual + shared)
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
-                logs = [
-                    take(logits_of(self.model, hidden[part], wide=True), targets[part])
-                    for part in head_parts(len(targets), head_width(self.model))
-                ]
+                logs = room_for(len(targets), width)
+                for part in head_parts(len(targets), head_width(self.model)):
+                    logs[part] = take(logits_of(self.model, hidden[part], wide=True), targets[part])
                 counts = [rests[index].asked for index in group]
-                for index, found in zip(group, torch.cat(logs).cpu().split(counts), strict=True):
+                for index, found in zip(group, logs.split(counts), strict=True):
                     yield index, found.numpy()
+
+    def _shared(self, rows: Sequence[Row], pace: Pace) -> int:
+        return shared_length(rows) if pace.share_prefix and self._may_share and not self._packing(pace) else 0
+
+    def _packing(self, pace: Pace) -> bool:
+        """Never behind virtual tokens: transformers keeps packed rows apart only where no cache stands before them."""
+        return pace.packing and not self._virtual
+
+    def _prefix(self, rows: Sequence[Row], shared: int) -> Prefix | None:
+        return Prefix(self.model, rows[0].tokens[:shared]) if self._virtual + shared else None
+
+
+@contextmanager
+def _drawn_from(seed: int, step: int, number: int) -> Iterator[None]:
+    """Dropout inside is that of a step's batch with this ``number``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for(seed, "dropout", step, number))
+        yield
 
 
 def judged(logits: Tensor, targets: Tensor) -> Tensor:
     """[asked, 2]: the log-probability of each target, and 1 where no token is likelier."""
     likeliest = logits.argmax(-1) == targets
     return torch.stack([log_probabilities(logits, targets, None), likeliest.float()], dim=-1)
+
+
+def room_for(asked: int, width: tuple[int, ...]) -> Tensor:
+    """Where what is taken from the logits of a pass goes, part by part: float32 [asked, *width].
+
+    Taken before the logits: a small block between large ones keeps their place from being used again.
+    """
+    return torch.empty((asked, *width))
 
 
 def log_probabilities(logits: Tensor, targets: Tensor, candidates: Sequence[int] | None) -> Tensor:

@@ -11,34 +11,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from weitiao.models.anatomy import Model, embeddings, head_width
+from weitiao.models.anatomy import Model, embeddings, head_width, sees_both_sides
 from weitiao.models.fast.layout import Layout, lay_out
 from weitiao.models.fast.native import kernels
-from weitiao.models.fast.parts import UnlikeError
+from weitiao.models.fast.parts import Skeleton, UnlikeError
 from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
-from weitiao.models.heads import attends_both_ways
+from weitiao.models.virtual import virtual_tokens
 from weitiao.objectives.row import Row
 from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.activations import Activations
 from weitiao.training.batches import micro_batches
 from weitiao.training.engine import Engine, EngineName
-from weitiao.training.exact import CAPACITY, Exact, Take, judged, log_probabilities
+from weitiao.training.exact import CAPACITY, Exact, Take, judged, log_probabilities, room_for
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import may_share, shared_length
+from weitiao.training.proof import Proof
 from weitiao.training.rows import RowSource
 from weitiao.words import t
 
 _GROUP_PRICE = 8  # tokens that a group of rows costs beyond its own; docs/log.md
-_CHECKED_TOKENS = 96
+_CHECKED_TOKENS = 48
 _CHECKED_ROWS = 3
-
-# Each engine rounds to bfloat16 at places of its own. On SmolLM2 losses were up to 0.3 % apart and gradients 5 to 9 %,
-# where those of the fast one were 3 to 5 % off float32's and those of the exact one 4 to 7 %.
-_LOSS_TOLERANCE = {torch.bfloat16: 1e-2, torch.float32: 1e-5}
-_GRADIENT_TOLERANCE = {torch.bfloat16: 0.15, torch.float32: 1e-4}
 
 
 class Fast:
@@ -54,9 +50,8 @@ class Fast:
 
     def __init__(self, model: Model) -> None:
         """Raises UnlikeError, and changes nothing, where the model does not fit."""
-        check_fits(model)
+        self._stack = Stack(fitting(model))
         self.model = model
-        self._stack = Stack(model)
         self._activations: Activations | None = None
 
     @property
@@ -79,10 +74,13 @@ class Fast:
             scored_bytes,
         )
 
-    @property
-    def kept_bytes(self) -> int:
-        """For the way back, a token."""
+    def kept_bytes(self, length: int) -> int:
+        """As :class:`weitiao.training.engine.Engine` says."""
         return self._stack.kept_bytes
+
+    def held_bytes(self, length: int) -> int:
+        """As :class:`weitiao.training.engine.Engine` says: the widest of what one block makes, and its input."""
+        return 2 * self._stack.kept_bytes_of_block
 
     def passes(self, rows: Sequence[Row], pace: Pace) -> list[tuple[int, int]]:
         """As :class:`weitiao.training.engine.Engine` says."""
@@ -106,23 +104,26 @@ class Fast:
 
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates))
+        width = () if candidates is None else (len(candidates),)
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates), width)
 
     def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        return self._read(rows, judged)
+        return self._read(rows, judged, (2,))
 
-    def _read(self, rows: Sequence[Row], take: Take) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def _read(
+        self, rows: Sequence[Row], take: Take, width: tuple[int, ...]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         logits = self._stack.head.reader()
         for numbers, layout in _layouts(rows, CAPACITY, self._shared(rows)):
             below = self._activations.of_pass(layout) if self._activations else None
             hidden = self._stack.hidden(layout, below)
             targets = torch.from_numpy(layout.targets)
-            logs = [
-                take(logits(hidden[part]), targets[part]) for part in head_parts(len(targets), self._stack.head.outputs)
-            ]
+            logs = room_for(len(targets), width)
+            for part in head_parts(len(targets), self._stack.head.outputs):
+                logs[part] = take(logits(hidden[part]), targets[part])
             counts = [rows[number].asked for number in numbers]
-            for number, found in zip(numbers, torch.cat(logs).split(counts), strict=True):
+            for number, found in zip(numbers, logs.split(counts), strict=True):
                 yield number, found.numpy()
 
     def _shared(self, rows: Sequence[Row], pace: Pace | None = None) -> int:
@@ -130,13 +131,15 @@ class Fast:
         return shared_length(rows) if may else 0
 
 
-def check_fits(model: Model) -> None:
-    """Raise UnlikeError where the model has no fast path."""
+def fitting(model: Model) -> Skeleton:
+    """The model's parts. Raises UnlikeError where it has no fast path."""
+    if virtual_tokens(model):
+        raise UnlikeError(t("virtual tokens"))
     if not may_share(model):
         raise UnlikeError("dropout")
     if next(model.parameters()).device.type != "cpu":
         raise UnlikeError("GPU")
-    skeleton(model)
+    return skeleton(model)
 
 
 def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]:
@@ -149,17 +152,17 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
     if wanted == "exact":
         return exact, ""
     try:
-        check_fits(model)
-        if not attends_both_ways(model) and any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
+        fitting(model)
+        if not sees_both_sides(model) and any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
             raise UnlikeError(t("its rows are read from both sides"))
         some = [_all_asked(rows[number], head_width(model)) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
-        before = _calculated(model, exact, some)
+        proof = Proof(exact, some)
         fast = Fast(model)
     except UnlikeError as unlike:
         reason = t("the fast one does not fit this model ({part})", part=str(unlike))
         return exact, t("the exact engine is used: {reason}", reason=reason)
-    differs = _difference(before, _calculated(model, fast, some), next(model.parameters()).dtype)
+    differs = proof.difference(fast)
     if differs:
         reason = t("the fast one differs on the first rows, {difference}", difference=differs)
         return exact, t("the exact engine is used: {reason}", reason=reason)
@@ -183,36 +186,7 @@ def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[
         yield [number for each in waiting for number in each], lay_out(rows, waiting, shared)
 
 
-def _calculated(model: Model, engine: Exact | Fast, some: Sequence[Row]) -> tuple[float, dict[str, torch.Tensor]]:
-    """The loss of the rows, and the gradients of what learns."""
-    learning = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    if not learning or not some:
-        return -float(sum(logs.sum(dtype=np.float64) for _, logs in engine.read(some, None))), {}
-    total = engine.pass_over(some)
-    found = {name: weight.grad for name, weight in learning.items() if weight.grad is not None}
-    for weight in learning.values():
-        weight.grad = None
-    return total, found
-
-
 def _all_asked(row: Row, answers: int) -> Row:
     """The end of ``row``, at every token of it one of so many ``answers`` asked."""
     tokens = row.tokens[-_CHECKED_TOKENS // _CHECKED_ROWS :]
     return Row(row.example, tokens[:-1], tokens[1:] % answers)
-
-
-def _difference(
-    one: tuple[float, dict[str, torch.Tensor]], other: tuple[float, dict[str, torch.Tensor]], dtype: torch.dtype
-) -> str:
-    """How far apart the two are, in words; empty where no further than rounding takes them."""
-    (loss, gradients), (other_loss, others) = one, other
-    apart = abs(loss - other_loss) / max(abs(loss), 1e-9)
-    if not apart <= _LOSS_TOLERANCE[dtype]:
-        return t("loss {loss} and {other}", loss=f"{loss:.4f}", other=f"{other_loss:.4f}")
-    if gradients.keys() != others.keys():
-        return t("gradients of {names}", names=", ".join(sorted(gradients.keys() ^ others.keys())[:3]))
-    square = sum(float((gradients[name].float() - others[name].float()).square().sum()) for name in gradients)
-    whole = sum(float(gradient.float().square().sum()) for gradient in gradients.values())
-    if not square**0.5 <= _GRADIENT_TOLERANCE[dtype] * whole**0.5:
-        return t("gradients {share} apart", share=f"{100 * (square / max(whole, 1e-30)) ** 0.5:.1f} %")
-    return ""

@@ -90,6 +90,11 @@ class Masters:
                 weight.copy_(weights[name])
         self.publish()
 
+    def begin_again(self, weights: Mapping[str, Tensor]) -> None:
+        """Take ``weights`` as :meth:`load_weights` does, and forget every step that was taken."""
+        self._adamw.state.clear()
+        self.load_weights(weights)
+
     def moments(self) -> dict[str, Tensor]:
         """AdamW's state as tensors by name: ``first/NAME``, ``second/NAME``, ``steps/NAME``."""
         tensors = {}

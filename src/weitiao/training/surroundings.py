@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import Cache
 
 from weitiao.errors import ModelError
-from weitiao.models.anatomy import Model, plain
+from weitiao.models.anatomy import Model, plain, sees_both_sides
 from weitiao.models.positions import inside_blanks
 from weitiao.training.batches import Batch
 from weitiao.words import t
@@ -30,8 +30,9 @@ def surroundings(model: Model, batch: Batch, past: Cache | None = None) -> Itera
     ``past`` holds what stands before every row; the batch's positions count from there.
     """
     device = next(model.parameters()).device
-    if batch.present is not None:  # an encoder counts its own positions: RoBERTa's begin at two
-        yield {"attention_mask": torch.from_numpy(batch.present).to(device)}
+    if sees_both_sides(model):
+        # An encoder counts its own positions: RoBERTa's begin at two.
+        yield {"attention_mask": torch.from_numpy(_present(batch)).to(device)}
         return
     positions = torch.from_numpy(batch.positions).to(device)
     # An all-ones mask would let packed rows see each other.
@@ -70,3 +71,9 @@ def attention_mask(prefixes: NDArray[np.int64], length: int, model: Model) -> Te
     mask = torch.full(seen.shape, torch.finfo(weight.dtype).min, dtype=weight.dtype)
     mask[torch.from_numpy(seen)] = 0
     return mask[:, None].to(weight.device)
+
+
+def _present(batch: Batch) -> NDArray[np.int64]:
+    """[rows, length]: 1 where a row has a token."""
+    assert batch.prefixes is not None, "a row that is read from both sides says how long it is"
+    return (np.arange(batch.tokens.shape[1]) < batch.prefixes[:, None]).astype(np.int64)

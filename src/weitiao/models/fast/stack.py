@@ -9,20 +9,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from weitiao.models.anatomy import Model
 from weitiao.models.fast.block import Block, Kept
 from weitiao.models.fast.head import Head
 from weitiao.models.fast.layout import Layout
 from weitiao.models.fast.norm import Normed
-from weitiao.models.fast.pattern import skeleton
+from weitiao.models.fast.parts import Skeleton
 from weitiao.models.fast.rotation import Angles, angles_of
 
 
 class Stack:
-    """The fast path of a model. Raises UnlikeError for one without the pattern; moves the weights of others."""
+    """The fast path of a model whose parts are these. Moves its weights."""
 
-    def __init__(self, model: Model) -> None:
-        self._parts = skeleton(model)
+    def __init__(self, parts: Skeleton) -> None:
+        self._parts = parts
         self._blocks = [Block(parts) for parts in self._parts.blocks]
         self.head = Head(self._parts.head)
 
@@ -35,6 +34,11 @@ class Stack:
     def kept_bytes(self) -> int:
         """For the way back, a token."""
         return sum(block.kept_bytes for block in self._blocks[self._lowest() :])
+
+    @property
+    def kept_bytes_of_block(self) -> int:
+        """Of one block, a token."""
+        return self._blocks[0].kept_bytes
 
     @property
     def border(self) -> int:

@@ -1,0 +1,35 @@
+"""The example projects run from beginning to end, a few steps of each command."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import tiny
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_pretrain_zh_ends_in_a_table_with_intervals(tmp_path: Path) -> None:
+    with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for number in range(6):
+            writer.writerows([f"{text} {number}", "负面"] for text in tiny.SPAM)
+            writer.writerows([f"{text} {number}", "正面"] for text in tiny.HAM)
+    words = ["--short", "--model", "preset:1", "--data", "rows.csv", "--output", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "pretrain-zh" / "demo.py", *words],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = done.stdout.splitlines()[-3:]
+    assert [line.split()[0] for line in table] == ["labels", "200", "2000"]
+    assert all("[" in line and "n=" in line for line in table[1:])
+    runs = {folder.name for folder in (tmp_path / "out" / "runs").iterdir()}
+    assert runs == {"read", "fresh-200", "read-200", "fresh-2000", "read-2000"}
+    tested = {row["text"] for row in csv.DictReader((tmp_path / "out" / "test.csv").open(encoding="utf-8"))}
+    read = (tmp_path / "out" / "texts.jsonl").read_text(encoding="utf-8")
+    assert tested and not any(f'"{text}"' in read for text in tested)
