@@ -13,7 +13,7 @@ from weitiao.example import Kind
 from weitiao.models.source import ModelSource
 from weitiao.models.use import is_encoder, model_config
 from weitiao.objectives.objective import Objective, ObjectiveName, Options, make_objective
-from weitiao.settings import Settings
+from weitiao.settings import TOKEN_KINDS, Settings
 from weitiao.words import t
 
 _ASKED_FOR_BY = {  # the objectives that a setting is for
@@ -49,6 +49,14 @@ def decide_objective(settings: Settings, source: ModelSource, kind: Kind) -> Cho
         raise SettingsError(
             t("objective {name} does not fit {model}", name=chosen.name, model=source.name),
             t("masked is for encoders, which see every token from both sides; the others are for models that write"),
+        )
+    if chosen.name != "causal" and settings.method in TOKEN_KINDS:
+        raise SettingsError(
+            t(
+                "method {method} puts virtual tokens before a text, which only objective causal reads",
+                method=settings.method,
+            ),
+            t("use another method, such as lora or full"),
         )
     _check_used(settings, chosen.name)
     return chosen

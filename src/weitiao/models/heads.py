@@ -24,6 +24,8 @@ def use_of(model: Model) -> Use:
     if inner.get_output_embeddings() is not None:
         return BLANKS if type(inner).__name__.endswith("ForMaskedLM") else WORDS
     names = {int(number): str(name) for number, name in dict(inner.config.id2label or {}).items()}
+    if type(inner).__name__.endswith("ForTokenClassification"):
+        return Use("tokens", tuple(names[number] for number in sorted(names)))
     several = inner.config.problem_type == "multi_label_classification"
     return Use("category", tuple(names[number] for number in sorted(names)), several)
 
@@ -31,7 +33,7 @@ def use_of(model: Model) -> Use:
 def head_modules(model: Model) -> dict[str, nn.Module]:
     """All modules with weights that a category head consists of, by name in the plain model; none for a vocabulary."""
     inner = plain(model)
-    if use_of(model).head != "category":
+    if use_of(model).of_vocabulary:
         return {}
     body = inner.base_model
     found = {name: module for name, module in inner.named_children() if module is not body}

@@ -14,7 +14,8 @@ import numpy as np
 from weitiao.codec import Codec, Encoding
 from weitiao.data.ledger import Dropped
 from weitiao.example import Example, Task, content_key
-from weitiao.objectives import category, causal
+from weitiao.objectives import category, causal, mark
+from weitiao.objectives.bio import label_names
 from weitiao.objectives.causal import Causal, Encoded, Learn
 from weitiao.objectives.masked import Masked
 from weitiao.objectives.objective import Objective
@@ -26,8 +27,9 @@ Answered = Literal["words", "first", "last"]
 
 @dataclass(frozen=True)
 class Form:
-    """``answered``: in words behind the text, or by a category head at the text's first or last token. ``objective`` is
-    that of plain texts."""
+    """``answered``: in words behind the text, or by a head at the first or last token of the text, or of each piece.
+    ``objective`` is that of plain texts.
+    """
 
     codec: Codec
     cutoff_len: int  # the most tokens of a row
@@ -40,6 +42,8 @@ def rows_of(examples: Sequence[Example], task: Task, form: Form) -> list[Encoded
     """Each example as a row of at most ``form.cutoff_len`` tokens, or why there is none."""
     if task.kind == "continue":
         return form.objective.encode(examples, form.codec)
+    if task.kind == "mark" and form.answered != "words":
+        return mark.encode(examples, task, form.codec, form.cutoff_len, form.answered == "first")
     if form.answered == "words":
         return causal.encode(examples, task, form.codec, form.cutoff_len, form.learn)
     return category.encode(examples, task, form.codec, form.cutoff_len, form.answered == "first")
@@ -64,3 +68,11 @@ def shown(example: Example, encoded: Encoded, form: Form) -> Encoding:
     if not isinstance(form.objective, Masked):  # learned is what follows, where it stands in the row
         learned = np.append(False, learned[:-1] & (row.tokens[1:] == row.targets[:-1]))
     return Encoding(row.tokens, learned, complete=True)
+
+
+def token_labels(encoded: Encoded, task: Task, form: Form) -> tuple[str, ...]:
+    """The label that each token of a marked text learns, "" where none; empty where what is learned is no label."""
+    if task.kind != "mark" or form.answered == "words":
+        return ()
+    names = label_names(task.categories)
+    return tuple("" if target == IGNORE else names[target] for target in encoded.row.targets.tolist())

@@ -54,7 +54,7 @@ def logits_of(model: Model, hidden: Tensor, wide: bool = False) -> Tensor:
     """The logits [asked, answers] of ``hidden`` [asked, width]; ``wide`` multiplies the head in float32."""
     inner = plain(model)
     # A category head answers once for each text, so each place is a text of one token.
-    texts = hidden[None] if use_of(model).head != "category" else hidden[:, None]
+    texts = hidden[None] if use_of(model).of_vocabulary else hidden[:, None]
     module = below_head(model)
 
     def given(*_: object, **__: object) -> _Hidden:
