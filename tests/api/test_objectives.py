@@ -145,9 +145,9 @@ def test_an_encoder_is_masked_and_a_decoder_causal_by_itself(runs: dict[str, Run
     ("given", "problem"),
     [
         ({"objective": "masked"}, "objective masked does not fit"),
-        ({"whole_words": True}, "whole_words does nothing with objective causal"),
-        ({"objective": "prefix", "blanks": "spans"}, "blanks does nothing with objective prefix"),
-        ({"objective": "infill", "join_documents": True}, "join_documents does nothing with objective infill"),
+        ({"hide": "words"}, "hide is words, which objective causal does not do"),
+        ({"objective": "infill", "hide": "tokens"}, "hide is tokens, which objective infill does not do"),
+        ({"objective": "infill", "join_documents": True}, "join_documents is for objectives causal and prefix"),
         ({"objective": "infill"}, "lacks .*, which objective infill needs"),
     ],
 )

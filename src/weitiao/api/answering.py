@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from weitiao.api.chosen_head import answered
-from weitiao.api.chosen_objective import objective_of
 from weitiao.api.listener import Listener
 from weitiao.api.task_file import TrainedTask, read_task
 from weitiao.codec import Codec, open_codec
@@ -28,7 +27,7 @@ from weitiao.models.use import BLANKS, Use, context_of, model_config, needs_word
 from weitiao.objectives.bio import types_of
 from weitiao.objectives.causal import Causal
 from weitiao.objectives.form import Form
-from weitiao.objectives.objective import Objective, ObjectiveName
+from weitiao.objectives.objective import Objective, ObjectiveName, make_objective
 from weitiao.objectives.row import Row
 from weitiao.run import Run
 from weitiao.settings import Settings, parse_settings
@@ -93,8 +92,7 @@ class Respondent:
         """How it reads plain texts."""
         stated = self.setting(given, "objective")
         name: ObjectiveName = "masked" if self.use == BLANKS else "causal" if stated == "auto" else stated
-        asked = {setting: self.setting(given, setting) for setting in ("hidden_share", "whole_words", "blanks")}
-        return objective_of(name, given.model_copy(update=asked), self.codec)
+        return make_objective(name, self.codec, self.setting(given, "hide"))
 
     def check_answers(self, kind: Kind) -> None:
         """Raise ModelError where the model's head cannot answer data of ``kind``."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from weitiao.api.chosen_head import answered, decide_head
-from weitiao.api.chosen_objective import decide_objective, objective_of
+from weitiao.api.chosen_objective import decide_objective
 from weitiao.api.listener import Listener
 from weitiao.api.preparation import (
     Opened,
@@ -41,6 +41,7 @@ from weitiao.models.source import ModelSource, resolve
 from weitiao.models.use import context_of, model_config
 from weitiao.objectives.causal import with_answer
 from weitiao.objectives.form import Form, rows_of, shown, token_labels
+from weitiao.objectives.objective import make_objective
 from weitiao.settings import Settings
 from weitiao.training.defaults import context_limit
 from weitiao.words import t
@@ -153,7 +154,7 @@ def _encode(
     try:
         codec = open_codec(source.tokenizer_folder, settings.template)
         head = decide_head(settings, source, opened.task).head
-        objective = objective_of(decide_objective(settings, source, opened.task.kind).name, settings, codec)
+        objective = make_objective(decide_objective(settings, source, opened.task.kind).name, codec, settings.hide)
         form = Form(codec, found.cutoff_len, settings.learn, answered(head, source), objective)
         encode_rows(prepared, opened, form, found.ledger)
     except WeitiaoError:

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from weitiao.codec import Codec
 from weitiao.errors import SettingsError
 from weitiao.example import Kind
 from weitiao.models.source import ModelSource
 from weitiao.models.use import is_encoder, model_config
-from weitiao.objectives.objective import Objective, ObjectiveName, Options, make_objective
+from weitiao.objectives.objective import ObjectiveName
 from weitiao.settings import TOKEN_KINDS, Settings
 from weitiao.words import t
 
-_ASKED_FOR_BY = {  # the objectives that a setting is for
-    "hidden_share": ("masked", "infill"),
-    "whole_words": ("masked",),
-    "blanks": ("infill",),
-    "join_documents": ("causal", "prefix"),
+_HIDES: dict[ObjectiveName, tuple[str, ...]] = {
+    "masked": ("tokens", "words"),
+    "infill": ("spans", "sentences", "document", "mixed"),
 }
 
 
@@ -62,11 +59,6 @@ def decide_objective(settings: Settings, source: ModelSource, kind: Kind) -> Cho
     return chosen
 
 
-def objective_of(name: ObjectiveName, settings: Settings, codec: Codec) -> Objective:
-    """The objective called ``name`` with what ``settings`` say of it. Raises ModelError for lacking control tokens."""
-    return make_objective(name, codec, Options(settings.hidden_share, settings.whole_words, settings.blanks))
-
-
 def _of_another_kind(settings: Settings, kind: Kind) -> ChosenObjective:
     if settings.objective not in ("auto", "causal"):
         raise SettingsError(
@@ -77,10 +69,16 @@ def _of_another_kind(settings: Settings, kind: Kind) -> ChosenObjective:
 
 
 def _check_used(settings: Settings, name: ObjectiveName) -> None:
-    for setting, objectives in _ASKED_FOR_BY.items():
-        changed = getattr(settings, setting) != type(settings).model_fields[setting].default
-        if changed and name not in objectives:
-            raise SettingsError(
-                t("{setting} does nothing with objective {name}", setting=setting, name=name),
-                t("leave {setting} out; it is for {names}", setting=setting, names=", ".join(objectives)),
-            )
+    allowed = _HIDES.get(name, ())
+    if settings.hide is not None and settings.hide not in allowed:
+        raise SettingsError(
+            t("hide is {value}, which objective {name} does not do", value=settings.hide, name=name),
+            t("leave hide out, or write one of: {names}", names=", ".join(allowed))
+            if allowed
+            else t("leave hide out: this objective hides nothing but what follows"),
+        )
+    if settings.join_documents and name in _HIDES:
+        raise SettingsError(
+            t("join_documents is for objectives causal and prefix, not for {name}", name=name),
+            t("leave join_documents out"),
+        )

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from weitiao.api.chosen_head import ChosenHead, answered, decide_head, use_for
-from weitiao.api.chosen_objective import ChosenObjective, decide_objective, objective_of
+from weitiao.api.chosen_objective import ChosenObjective, decide_objective
 from weitiao.api.listener import Listener
 from weitiao.api.preparation import (
     Item,
@@ -40,7 +40,7 @@ from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource
 from weitiao.models.use import BLANKS, WORDS, Use, context_of, model_config, own_use
 from weitiao.objectives.form import Form
-from weitiao.objectives.objective import Objective
+from weitiao.objectives.objective import Objective, make_objective
 from weitiao.objectives.row import Row
 from weitiao.process import give_back
 from weitiao.settings import TOKEN_KINDS, Settings
@@ -107,7 +107,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     context = context_of(config) - _virtual_tokens(settings, source)
     cutoff_len = context_limit(settings, context)
     objective = decide_objective(settings, source, opened.task.kind)
-    learned_by = objective_of(objective.name, settings, codec)
+    learned_by = make_objective(objective.name, codec, settings.hide)
     form = Form(codec, cutoff_len, settings.learn, answered(chosen.head, source), learned_by)
     most = learned_by.most(cutoff_len)
     with Ledger(ledger_path) as ledger, RowWriter(work / "rows", most, settings.join_documents) as writer:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
@@ -42,17 +41,11 @@ class Objective(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What may be chosen of the objectives: the share of hidden tokens, whole words or tokens, which blanks."""
+def make_objective(name: ObjectiveName, codec: Codec, hide: str | None = None) -> Objective:
+    """The objective for the model of ``codec``; ``hide`` is a value of the setting.
 
-    share: float = 0.15
-    whole_words: bool = False
-    blanks: Blanks = "mixed"
-
-
-def make_objective(name: ObjectiveName, codec: Codec, options: Options) -> Objective:
-    """The objective for the model of ``codec``. Raises ModelError where its tokenizer lacks the control tokens."""
+    Raises ModelError where its tokenizer lacks the control tokens.
+    """
     if name == "masked":
         if codec.mask_id is None:
             raise ModelError(
@@ -60,9 +53,9 @@ def make_objective(name: ObjectiveName, codec: Codec, options: Options) -> Objec
                 t("use objective causal, or an encoder such as preset:encoder-tiny or minilm-l6"),
             )
         ordinary = np.setdiff1d(np.arange(codec.vocabulary, dtype=np.int32), list(codec.control.ids.values()))
-        return Masked(codec.mask_id, ordinary, options.share, options.whole_words)
+        return Masked(codec.mask_id, ordinary, whole_words=hide == "words")
     if name == "infill":
-        return Infill(blank_tokens(codec), options.blanks, options.share)
+        return Infill(blank_tokens(codec), cast(Blanks, hide or "mixed"))
     return Prefix() if name == "prefix" else Causal()
 
 

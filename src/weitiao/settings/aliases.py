@@ -67,8 +67,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "warmup_steps": ("num_warmup_steps", "lr_warmup_steps"),
     "max_grad_norm": ("gradient_clipping", "grad_clip", "clip_grad_norm", "gradient_clip_val"),
     "packing": ("neat_packing", "sample_packing", "pack"),
-    "hidden_share": ("mlm_probability", "mask_share", "mask_prob"),
-    "whole_words": ("whole_word_mask", "whole_word_masking", "wwm"),
     "seed": ("random_seed",),
     "threads": ("num_threads", "cpu_threads"),
     "eval_steps": ("evaluation_steps", "eval_interval", "val_check_interval"),

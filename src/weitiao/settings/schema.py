@@ -258,17 +258,11 @@ class Settings(BaseModel):
         "text (infill), or what follows a beginning that is read from both sides (prefix). auto is masked for an "
         "encoder and causal for any other model.",
     )
-    hidden_share: float = _setting(
-        "training", 0.15, "The share of a text's tokens that objectives masked and infill hide.", gt=0, le=0.5
-    )
-    whole_words: bool = _setting(
-        "training", False, "Objective masked: hide whole words, Chinese ones too, which needs the package jieba."
-    )
-    blanks: Literal["spans", "sentences", "document", "mixed"] = _setting(
+    hide: Literal["tokens", "words", "spans", "sentences", "document", "mixed"] | None = _setting(
         "training",
-        "mixed",
-        "Objective infill: cut out short spans, whole sentences, or the second half of the document; mixed is half "
-        "spans and a quarter each of the others.",
+        None,
+        "What is hidden. Objective masked: tokens, or whole words, Chinese ones too with the package jieba. Objective "
+        "infill: short spans, whole sentences, the second half of the document, or mixed. Without it, tokens or mixed.",
     )
     seed: int = _setting(
         "training", 0, "Decides every random choice: the same seed gives the same result.", ge=0, lt=2**63
