@@ -24,6 +24,7 @@ from weitiao.codec import open_codec
 from weitiao.codec.tokenizer import BOS, CONTROL_TOKENS, EOS
 from weitiao.data.ledger import Ledger
 from weitiao.errors import ModelError, SettingsError
+from weitiao.objectives.form import Form
 from weitiao.run import Run
 from weitiao.settings import Settings, make_settings
 from weitiao.training import loop
@@ -197,7 +198,7 @@ def test_the_ledger_counts_texts_not_rows(texts: Path, tmp_path: Path) -> None:
     ledger = Ledger()
     with RowWriter(tmp_path / "rows", 16) as writer:
         codec = open_codec(tmp_path / "tokenizer")
-        prepared = prepare(open_sources(given(texts, tmp_path / "x")), codec, 16, "replies", ledger, writer)
+        prepared = prepare(open_sources(given(texts, tmp_path / "x")), Form(codec, 16), ledger, writer)
     rows = Rows(tmp_path / "rows")
     assert ledger.counts()["used"] == 62
     assert prepared.train_rows < len(rows)

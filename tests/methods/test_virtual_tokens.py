@@ -106,7 +106,7 @@ def test_losses_and_gradients_are_those_of_whole_passes(tiny_folders: TinyFolder
         assert found == pytest.approx(total, rel=1e-6)
         for name, gradient in gradients(masters).items():
             assert np.abs(gradient - wanted[name]).max() <= 1e-4 * np.abs(wanted[name]).max() > 0, name
-    assert row_losses(Exact(model), rows).sum() == pytest.approx(total, rel=1e-5)
+    assert row_losses(Exact(model), rows, tiny.CONTEXT).sum() == pytest.approx(total, rel=1e-5)
 
 
 @families

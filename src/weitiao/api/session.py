@@ -22,7 +22,7 @@ from weitiao.api.preparation import (
     prepare,
 )
 from weitiao.api.starting_model import start
-from weitiao.api.workload import workload
+from weitiao.api.workload import calculated, workload
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Ledger
 from weitiao.errors import SettingsError
@@ -64,7 +64,7 @@ _GPU_CAPACITY = 16384
 
 @dataclass
 class Session:
-    """All that a run has in memory. ``model`` and ``masters`` change; the rest does not."""
+    """All that a run has in memory. ``model`` and ``masters`` change; of the rest, a probe changes the rate."""
 
     settings: Settings  # nothing is left open
     reasons: dict[str, str]  # why each derived setting is what it is
@@ -126,6 +126,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     first_epoch = EpochRows(rows, draw) if draw else rows
     engine, note = engine_for(model, settings.engine, first_epoch)
     listen("engine", {"name": engine.name, "note": note})
+    listen("layout", {"calculated": round(calculated(engine, rows, pace), 4)})
     reads = rows_of_example(codec, opened.task) if opened.task.kind == "classify" and use == WORDS else 1
     wish = _wish(settings, pace, prepared, reads)
     keeping = keep(engine, rows, wish) if draw is None else _nothing_kept(wish)
@@ -261,7 +262,7 @@ def _facts(source: ModelSource, context: int, task: Task, rows: Rows, threads: i
     return Facts(
         parameters=_weights_in(source),
         width=int(config.get("hidden_size") or config.get("n_embd") or 0),
-        context=context,
+        context=context_of(config),
         kind=task.kind,
         train_rows=len(rows),
         longest_row=int(rows.lengths.max()),

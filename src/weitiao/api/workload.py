@@ -56,27 +56,32 @@ def workload(
     lowest = lowest_learning(model)
     steps = [
         [rows[int(number)] for number in numbers]
-        for numbers in islice(steps_of_epoch(len(rows), pace.rows_per_step, pace.seed, 0), _STEPS_LOOKED_AT)
+        for numbers in islice(
+            steps_of_epoch(len(rows), pace.rows_per_step, pace.seed, 0), min(_STEPS_LOOKED_AT, pace.rate.steps)
+        )
     ]
     passes = [engine.passes(step, pace) for step in steps]
     longest = max(len(row.tokens) for step in steps for row in step)
-    dev, test = (_read(items[: settings.eval_max_samples], reads, engine) for items in (prepared.dev, prepared.test))
+    most = settings.cutoff_len or CAPACITY
+    scored = (prepared.dev[: settings.eval_max_samples], prepared.test[: settings.eval_max_samples])
+    dev, test = (_read(items, reads, engine, most) for items in scored)
     evaluations = -(-pace.rate.steps // (settings.eval_steps or 1))
+    trained = sum(weight.numel() for weight in masters.weights.values())
     trials = len(TRIED_RATES) if settings.probe_learning_rate else 0
-    tried = _read(prepared.dev[: settings.eval_max_samples][:TRIED_ITEMS], reads, engine)
+    tried = _read(scored[0][:TRIED_ITEMS], reads, engine, most)
     steps_ahead = pace.rate.steps + trials * tried_steps(pace)
     return Load(
         engine=engine.name,
         under=sum(sizes[:lowest]),
         above=sum(sizes[lowest:]),
-        trained=sum(weight.numel() for weight in masters.weights.values()),
+        trained=trained,
         width=embeddings(model).embedding_dim,
         vocabulary=head_width(model),
         bytes_per_weight=embeddings(model).weight.itemsize,
-        present_bytes=machine.memory_now_bytes(),
+        present_bytes=machine.memory_now_bytes() + (4 * trained if trials else 0),  # what learns, to be put back
         peak_bytes=machine.peak_memory_bytes(),
         learned=Pass(
-            max(tokens for step in passes for tokens, _ in step),
+            max(_held_tokens(step) for step in passes),
             max(asked for step in passes for _, asked in step),
             engine.kept_bytes(longest) + engine.held_bytes(longest),
         ),
@@ -88,6 +93,22 @@ def workload(
         full_gradient=settings.method != "lora",
         head_learns=any(weight.requires_grad for weight in head(model).parameters()),
     )
+
+
+def _held_tokens(step: Sequence[tuple[int, int]]) -> int:
+    """Of a step's largest pass, and of a prefix that is a pass of its own: kept until the step ends."""
+    return max(tokens for tokens, _ in step) + sum(tokens for tokens, asked in step if not asked)
+
+
+def calculated(engine: Engine, rows: Rows, pace: Pace) -> float:
+    """Tokens that go through the model for each token of the rows, in the first steps: padding adds, what rows begin
+    with alike saves."""
+    passed = held = 0
+    for numbers in islice(steps_of_epoch(len(rows), pace.rows_per_step, pace.seed, 0), _STEPS_LOOKED_AT):
+        step = [rows[int(number)] for number in numbers]
+        passed += sum(tokens for tokens, _ in engine.passes(step, pace))
+        held += sum(len(row.tokens) for row in step)
+    return passed / max(held, 1)
 
 
 def tried_steps(pace: Pace) -> int:
@@ -108,13 +129,13 @@ def _scoring(reads: Sequence[_Read], once: int | None) -> Work:
     return Work(tokens, tokens if once is None else min(tokens, once), sum(read.asked for read in reads))
 
 
-def _read(items: Sequence[Item], reads: int, engine: Engine) -> _Read:
+def _read(items: Sequence[Item], reads: int, engine: Engine, most: int) -> _Read:
     rows = [item.row for item in items]
     shared = shared_length(rows[:_ITEMS_LOOKED_AT]) if may_share(engine.model) else 0
     return _Read(
         reads * sum(len(row.tokens) - shared for row in rows),
         reads * sum(row.asked for row in rows),
-        max((len(row.tokens) for row in rows), default=0),
+        max((min(len(row.tokens), most) for row in rows), default=0),
     )
 
 

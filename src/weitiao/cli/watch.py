@@ -58,6 +58,9 @@ class _Teller:
             case "rows":
                 self._shown.say(ledger_line(facts))
                 self._shown.say(_rows_line(facts))
+            case "layout":
+                count = round(100 * facts["calculated"])
+                self._shown.say(t("of 100 tokens {count} are calculated, padding included", count=count))
             case "tokenizer":
                 self._shown.say(_tokenizer_line(facts))
             case "plan":

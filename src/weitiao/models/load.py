@@ -44,6 +44,7 @@ from transformers.models.auto.modeling_auto import (
 from weitiao.errors import MachineError, ModelError
 from weitiao.models.anatomy import embeddings
 from weitiao.models.chatter import silenced
+from weitiao.models.dropout import without_dropout
 from weitiao.models.files import (
     ADAPTER_WEIGHTS,
     TOKEN_KINDS,
@@ -196,6 +197,7 @@ def _configuration(folder: Path, use: Use, tokenizer: PreTrainedTokenizerBase) -
         raise ModelError(problem, t("transformers has none for it: use head: words, or another model"))
     if not use.of_vocabulary:
         _set_head(config, use, tokenizer)
+    without_dropout(config)
     return config
 
 

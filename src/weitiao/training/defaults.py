@@ -16,9 +16,6 @@ from weitiao.words import t
 
 _CONTEXT_USED = 2048  # tokens; longer rows are rare in tuning data and cost memory by their square
 
-_LORA_RATE_AT_7B = 2e-4  # the usual one; by the root of the size it becomes what was measured at 0.13 B and 0.27 B
-_LORA_RATES = (1e-4, 2e-3)  # the lowest and the highest
-
 _TEXT_STEPS = 200  # at least, of an epoch over raw text
 _STEP_TOKENS = (2048, 16384)  # of raw text
 _SCORED_TOKENS = 100_000  # of raw text, each time
@@ -126,10 +123,8 @@ def _alpha(settings: Settings, rank: int) -> tuple[float, str]:
 def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
     billions = facts.parameters / 1e9
     if settings.method in LORA_KINDS:
-        rate = min(max(_LORA_RATE_AT_7B * math.sqrt(7 / billions), _LORA_RATES[0]), _LORA_RATES[1])
-        return float(f"{rate:.1e}"), t(
-            "LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters)
-        )
+        rate = 2e-3 if billions < 0.2 else 1e-3 if billions < 1 else 5e-4 if billions < 3 else 2e-4
+        return rate, t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
     if facts.fresh:
         rate = float(f"{_FRESH_RATE / facts.width:.1e}")
         return rate, t("a fresh model, {width} wide: the wider, the smaller the steps", width=facts.width)

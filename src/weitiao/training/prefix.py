@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from weitiao.models.anatomy import Model, plain
+from weitiao.models.dropout import dropout_settings
 from weitiao.models.virtual import cache_of, pairs_of, virtual_pairs, virtual_tokens
 from weitiao.objectives.row import IGNORE, Row
 
 _WORTH_SHARING = 8  # tokens
 _WORTH_ROWS = 3
+_OF_HEADS = ("summary", "classifier")  # whose dropout is a module, where the model has such a head
 
 
 def shared_length(rows: Sequence[Row]) -> int:
@@ -43,12 +45,8 @@ def may_share(model: Model) -> bool:
     """Whether the model draws nothing while it learns: dropout is drawn for each row, and a shared prefix has one."""
     if any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()):
         return False
-    stated = plain(model).config.to_dict()  # where attention's own dropout stands
-    return not any(_says_dropout(name) and isinstance(value, float) and value > 0 for name, value in stated.items())
-
-
-def _says_dropout(name: str) -> bool:
-    return ("drop" in name) and not name.startswith(("summary", "classifier"))  # of heads that causal models lack
+    stated = dropout_settings(plain(model).config)  # where attention's own dropout stands
+    return all(name.startswith(_OF_HEADS) for name in stated)
 
 
 def without_prefix(row: Row, shared: int) -> Row:
