@@ -28,7 +28,7 @@ from weitiao.errors import DataError, ModelError, SettingsError
 from weitiao.example import Example, Task, content_key, names_of
 from weitiao.lineage import digest_json
 from weitiao.objectives.causal import Encoded
-from weitiao.objectives.form import Form, rows_of, token_labels
+from weitiao.objectives.form import Form, rows_of, scored_row, shown, token_labels
 from weitiao.objectives.mark import OVERLAPPING, UNEVEN
 from weitiao.objectives.row import Row
 from weitiao.settings import Settings
@@ -200,12 +200,12 @@ def encode_rows(
                 _enter(prepared, ledger, example, split, result)
                 if split == "train" and len(prepared.shown) < _SHOWN:
                     labels = token_labels(result, opened.task, form)
-                    prepared.shown.append(Shown(example.source, result.encoding, labels))
+                    prepared.shown.append(Shown(example.source, shown(example, result, form), labels))
                 if split == "train":
                     if writer is not None:
                         writer.add(result.row)
                 else:
-                    kept[split].add(content_key(example), Item(example, result.row))
+                    kept[split].add(content_key(example), Item(example, scored_row(example, result.row, form)))
     prepared.dev, prepared.test = kept["dev"].items(), kept["test"].items()
 
 

@@ -24,7 +24,6 @@ from weitiao.example import Example, Task, names_of
 from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
 from weitiao.models.heads import use_of
-from weitiao.models.use import WORDS
 from weitiao.objectives.mark import gold_spans
 from weitiao.objectives.row import Row
 from weitiao.process import give_back
@@ -54,7 +53,7 @@ def ask(
     try:
         if task.kind == "classify":
             return _classified(engine, items, task, codec, cutoff_len, on_progress)
-        if task.kind == "mark" and use_of(engine.model) != WORDS:
+        if task.kind == "mark" and not use_of(engine.model).of_vocabulary:
             return _marked(engine, [example for example, _ in items], task, codec, cutoff_len, on_progress)
         return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
     finally:
@@ -81,7 +80,7 @@ def _classified(
     on_progress: Progress | None,
 ) -> Answers:
     parts = []
-    by_words = use_of(engine.model) == WORDS
+    by_words = use_of(engine.model).of_vocabulary
     examples = [example for example, _ in items]
     for numbers in scored_together(len(items)):
         if by_words:

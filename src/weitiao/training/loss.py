@@ -17,7 +17,6 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 from weitiao.models.anatomy import Model, head, head_width, plain
 from weitiao.models.head_parts import head_parts
 from weitiao.models.heads import below_head, two_way, use_of
-from weitiao.models.use import WORDS
 from weitiao.objectives.row import IGNORE
 from weitiao.training.batches import Batch
 from weitiao.training.surroundings import surroundings
@@ -57,7 +56,7 @@ def logits_of(model: Model, hidden: Tensor, wide: bool = False) -> Tensor:
     """The logits [asked, answers] of ``hidden`` [asked, width]; ``wide`` multiplies the head in float32."""
     inner = plain(model)
     # A category head answers once for each text, so each place is a text of one token.
-    texts = hidden[None] if use_of(model) == WORDS else hidden[:, None]
+    texts = hidden[None] if use_of(model).of_vocabulary else hidden[:, None]
     module = below_head(model)
 
     def given(*_: object, **__: object) -> _Hidden:
