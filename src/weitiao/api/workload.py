@@ -100,7 +100,7 @@ def _held_tokens(step: Sequence[tuple[int, int]]) -> int:
     return max(tokens for tokens, _ in step) + sum(tokens for tokens, asked in step if not asked)
 
 
-def calculated(engine: Engine, rows: Rows, pace: Pace) -> float:
+def calculated(engine: Engine, rows: RowSource, pace: Pace) -> float:
     """Tokens that go through the model for each token of the rows, in the first steps: padding adds, what rows begin
     with alike saves."""
     passed = held = 0
