@@ -68,7 +68,7 @@ class Respondent:
             return self.trained.task
         if self.use.head == "tokens":
             return Task("mark", categories=self._types())
-        return Task("classify", categories=self.use.categories) if self.use.head == "category" else None
+        return Task("classify", "", self.use.categories, self.use.several) if self.use.head == "category" else None
 
     def _types(self) -> tuple[str, ...]:
         types = types_of(self.use.categories)

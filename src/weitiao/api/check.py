@@ -35,7 +35,7 @@ from weitiao.data.checks import Inspector, Lengths
 from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
 from weitiao.data.partition import SPLITS
 from weitiao.errors import DataError, WeitiaoError
-from weitiao.example import Category, Example, Kind, Spans
+from weitiao.example import Example, Kind, Spans, names_of
 from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource, resolve
 from weitiao.models.use import context_of, model_config
@@ -197,7 +197,7 @@ def _one_of_each_first(examples: Sequence[Example]) -> list[Example]:
 def _kind_of(example: Example) -> str:
     if isinstance(example.label, Spans):
         return "marked" if example.label.spans else ""
-    return example.label.name if isinstance(example.label, Category) else ""
+    return ", ".join(names_of(example.label))
 
 
 def _tokens(codec: Codec, encoding: Encoding, labels: Sequence[str] = ()) -> tuple[Token, ...]:

@@ -13,6 +13,7 @@ from weitiao.example import Task
 from weitiao.models.source import ModelSource
 from weitiao.models.use import Head, Use, is_encoder, model_config, needs_words, own_use, place_of
 from weitiao.objectives.bio import label_names
+from weitiao.objectives.category import MOST_SEVERAL
 from weitiao.objectives.form import Answered
 from weitiao.settings import Settings
 from weitiao.words import t
@@ -38,10 +39,23 @@ def decide_head(settings: Settings, source: ModelSource, task: Task) -> ChosenHe
     chosen = _chosen(settings, source, task)
     if chosen.head == "words":
         needs_words(source)
+        if task.several:
+            raise SettingsError(
+                t("head is words, and texts here have several categories at once"), t("use head: category")
+            )
     elif task.kind not in ("classify", "mark"):
         raise SettingsError(
             t("head is category, and the kind of these data is {kind}", kind=task.kind),
             t("leave head out: only texts that are classified or marked have categories"),
+        )
+    elif task.several and len(task.categories) > MOST_SEVERAL:
+        raise SettingsError(
+            t(
+                "there are {count} categories, of which a text may have several: at most {limit} can be told apart",
+                count=len(task.categories),
+                limit=MOST_SEVERAL,
+            ),
+            t("join or leave out the rarest"),
         )
     return chosen
 
@@ -55,7 +69,7 @@ def use_for(head: Head, task: Task) -> Use:
     """What the model is loaded for."""
     if head == "tokens":
         return Use(head, tuple(label_names(task.categories)))
-    return Use(head, task.categories) if head == "category" else Use(head)
+    return Use(head, task.categories, task.several) if head == "category" else Use(head)
 
 
 def _chosen(settings: Settings, source: ModelSource, task: Task) -> ChosenHead:
@@ -69,6 +83,8 @@ def _chosen(settings: Settings, source: ModelSource, task: Task) -> ChosenHead:
     own = own_use(source)
     if own is not None and own.head == "category":
         return ChosenHead("category", t("the model has one already"))
+    if task.several:
+        return ChosenHead("category", t("a text may have several categories at once"))
     if is_encoder(model_config(source)):
         return ChosenHead("category", t("the model reads in both directions, and writes no words"))
     return ChosenHead("words", t("the model writes, and says the category's name; category gives it a head of its own"))

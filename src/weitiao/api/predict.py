@@ -26,13 +26,13 @@ from weitiao.codec.prompt import conversation
 from weitiao.data.dataset import Dataset
 from weitiao.data.ledger import Dropped
 from weitiao.errors import SettingsError
-from weitiao.evaluation.ask import SCORED_TOGETHER, WRITTEN_TOGETHER
+from weitiao.evaluation.answers import HALF
+from weitiao.evaluation.ask import SCORED_TOGETHER, WRITTEN_TOGETHER, ask
 from weitiao.evaluation.fill import blanked, fill
 from weitiao.evaluation.marking import by_head, by_words
 from weitiao.evaluation.score import (
     answer_tokens,
     category_log_probabilities,
-    head_log_probabilities,
     probabilities,
     prompts_within,
 )
@@ -188,7 +188,10 @@ def _append(
             tally.reasons["shortened"] += 1
         else:
             tally.outcomes["used"] += 1
-        if layout.task.kind == "mark":
+        if layout.task.several:
+            given = zip(layout.task.categories, prediction.probabilities, strict=False)
+            tally.predicted.update(name for name, share in given if share >= HALF)
+        elif layout.task.kind == "mark":
             tally.predicted.update(span["label"] for span in prediction.spans)
         elif layout.task.categories and prediction.prediction is not None:
             tally.predicted[prediction.prediction] += 1
@@ -239,18 +242,16 @@ def _categories(engine: Engine, respondent: Respondent, task: Task, examples: Se
 def _by_head(engine: Engine, respondent: Respondent, task: Task, examples: Sequence[Example]) -> list[Prediction]:
     form = Form(respondent.codec, respondent.cutoff_len, answered=answered("category", respondent.source))
     results = rows_of(examples, task, form)
-    shares = iter(
-        probabilities(head_log_probabilities(engine, [one.row for one in results if isinstance(one, Encoded)]))
-    )
-    found = []
-    for example, result in zip(examples, results, strict=True):
-        if isinstance(result, Dropped):
-            found.append(Prediction(example.source, example.text, problem=f"{result.reason}: {result.detail}"))
-            continue
-        row = next(shares)
-        named = task.categories[int(row.argmax())]
-        found.append(Prediction(example.source, example.text, named, row.tolist(), result.shortened))
-    return found
+    read = [(example, one) for example, one in zip(examples, results, strict=True) if isinstance(one, Encoded)]
+    answers = ask(engine, [(example, one.row) for example, one in read], task, respondent.codec, respondent.cutoff_len)
+    shares = [] if answers.probabilities is None else answers.probabilities.tolist()
+    said = iter(zip(answers.predicted, shares, strict=True))
+    return [
+        Prediction(example.source, example.text, problem=f"{one.reason}: {one.detail}")
+        if isinstance(one, Dropped)
+        else Prediction(example.source, example.text, *next(said), one.shortened)
+        for example, one in zip(examples, results, strict=True)
+    ]
 
 
 def _filling(respondent: Respondent, task: Task, settings: Settings) -> Masked | Infill | None:

@@ -19,7 +19,7 @@ from weitiao.data.dataset import Dataset, Hints
 from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome, Problem
 from weitiao.data.partition import Sources, assigned, partition
 from weitiao.errors import DataError
-from weitiao.example import Category, Example, Kind, Reply, Spans, Task, content_key
+from weitiao.example import Categories, Category, Example, Kind, Reply, Spans, Task, content_key, names_of
 from weitiao.lineage import Lineage
 from weitiao.objectives.form import Form, rows_of, scored_row
 from weitiao.run import Run
@@ -174,8 +174,9 @@ def _has_answer(row: Example | Dropped, task: Task, ledger: Ledger) -> bool:
         return False
     if task.kind == "continue" or (task.kind == "reply" and isinstance(row.label, Reply)):
         return True
-    if isinstance(row.label, Category | Spans):
-        named = [row.label.name] if isinstance(row.label, Category) else [span.name for span in row.label.spans]
+    single = isinstance(row.label, Categories) and (task.several or len(row.label.names) == 1)
+    if single or isinstance(row.label, Category | Spans):
+        named = [span.name for span in row.label.spans] if isinstance(row.label, Spans) else names_of(row.label)
         unknown = next((name for name in named if name not in task.categories), None)
         if unknown is not None:
             raise DataError(

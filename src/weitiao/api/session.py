@@ -88,8 +88,9 @@ class Session:
 
     @property
     def task(self) -> Task:
-        """What is asked of every example."""
-        return self.opened.task
+        """What is asked of every example; a category head reads the text without a question."""
+        task = self.opened.task
+        return task if self.settings.head == "words" else replace(task, question="")
 
     @property
     def cutoff_len(self) -> int:

@@ -57,6 +57,17 @@ def below_head(model: Model) -> nn.Module:
     return next(module for module in body.children() if held in module.modules())
 
 
+def two_way(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Of several categories each is a question of its own: the pair (0, logit) for no and yes, and the right answer.
+
+    Pairs [asked * categories, 2] of ``logits`` [asked, categories], answers [asked * categories] out of the bits of
+    ``targets`` [asked]. Cross-entropy over a pair is that of a sigmoid.
+    """
+    pairs = torch.stack([torch.zeros_like(logits), logits], dim=-1).flatten(0, 1)
+    bits = torch.arange(logits.shape[1], device=targets.device)
+    return pairs, (targets[:, None] >> bits & 1).flatten()
+
+
 def draw(model: Model, names: Iterable[str], seed: int) -> None:
     """Fill the weights called ``names``: matrices from a normal distribution of ``seed`` alone, norms with ones, the
     rest with zeros."""

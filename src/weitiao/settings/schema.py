@@ -34,7 +34,7 @@ TOKEN_KINDS = METHODS[METHODS.index("prefix") :]
 """The methods that learn virtual tokens."""
 
 METRICS = (
-    "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1", "span_precision", "span_recall",
+    "accuracy", "micro_f1", "macro_f1", "ece", "brier", "auroc", "span_f1", "span_precision", "span_recall",
     "loss", "perplexity", "bits_per_byte", "blank_accuracy", "exact_match", "chrf", "bleu", "rouge_l",
 )  # fmt: skip
 LABEL_METRICS = ("f1/", "precision/", "recall/", "span_f1/", "span_precision/", "span_recall/")

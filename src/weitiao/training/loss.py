@@ -16,7 +16,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from weitiao.models.anatomy import Model, head, head_width, plain
 from weitiao.models.head_parts import head_parts
-from weitiao.models.heads import below_head, use_of
+from weitiao.models.heads import below_head, two_way, use_of
 from weitiao.objectives.row import IGNORE
 from weitiao.training.batches import Batch
 from weitiao.training.surroundings import surroundings
@@ -29,10 +29,12 @@ def learn(model: Model, batch: Batch, past: Cache | None = None) -> tuple[float,
     """
     hidden, targets = asked_hidden(model, batch, past)
     leaf = hidden.detach().requires_grad_(hidden.requires_grad)
-    total = 0.0
+    total, several = 0.0, use_of(model).several
     for part in head_parts(len(targets), head_width(model)):
-        logits = logits_of(model, leaf[part])
-        loss = nn.functional.cross_entropy(logits.float(), targets[part], reduction="sum")
+        logits, wanted = logits_of(model, leaf[part]), targets[part]
+        if several:
+            logits, wanted = two_way(logits, wanted)
+        loss = nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")
         torch.autograd.backward(loss)
         total += loss.item()
     if leaf.grad is not None:
