@@ -26,7 +26,7 @@ from weitiao.codec import open_codec
 from weitiao.errors import ModelError
 from weitiao.evaluation.score import head_log_probabilities
 from weitiao.example import Category, Example, Message, Task, make_example
-from weitiao.methods import Lora, Method, TopLayers, prepare, save_result, trained
+from weitiao.methods import Full, Lora, Method, TopLayers, prepare, save_result, trained
 from weitiao.models.anatomy import Model, head_width, parameter_count, sees_both_sides
 from weitiao.models.heads import head_modules, use_of
 from weitiao.models.load import Loaded, load
@@ -44,7 +44,7 @@ from weitiao.training.pace import Place
 
 TASK = Task("classify", "Is it spam?", ("ham", "other", "spam"))
 USE = Use("category", TASK.categories)
-METHOD: Mapping[str, Method] = {"full": METHODS["full"], "top_layers": TopLayers(1), "lora": Lora(4, 8.0)}
+METHOD: Mapping[str, Method] = {"full": Full(), "top_layers": TopLayers(1), "lora": Lora(4, 8.0)}
 DECODERS = ("llama", "qwen3", "gemma3", "gpt2")
 TEXTS = ("Free prize!", tiny.HAM[0], tiny.SENTENCES[3] * 3, "a", "今天天气很好")
 

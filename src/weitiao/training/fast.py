@@ -177,6 +177,7 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
 
 def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[list[int], Layout]]:
     """The passes of ``rows``, of at most ``capacity`` tokens: their row numbers in order, and where they lie."""
+    assert all(row.prefix in (0, len(row.tokens)) for row in rows), "engine_for gives such rows to the exact engine"
     groups = micro_batches([len(row.tokens) - shared for row in rows], capacity, _GROUP_PRICE)
     waiting: list[list[int]] = []
     tokens = 0
