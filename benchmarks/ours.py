@@ -77,11 +77,10 @@ def reach(given: argparse.Namespace) -> dict[str, Any]:
 
     meter, session = Meter(), _session(given)
     held_out = [item.row for item in session.dev]
+    asked = sum(row.asked for row in held_out)
 
     def loss() -> float:
-        return float(
-            row_losses(session.engine, held_out, session.cutoff_len).sum() / sum(row.asked for row in held_out)
-        )
+        return float(row_losses(session.engine, held_out, session.cutoff_len).sum() / asked)
 
     curve = [(0, loss())]
     meter.begin()

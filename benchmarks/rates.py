@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import results
 from benchmarks.machine import processor
 from benchmarks.meter import versions
+from benchmarks.ours import FILES
 from benchmarks.rows import write_rows
 from weitiao.lineage import code_version
 from weitiao.process import settle
@@ -36,7 +37,6 @@ ROWS = {"sms": (384, 96), "alpaca": (256, 96), "alpaca-zh": (122, 128)}
 STEPS = {"sms": 16, "alpaca": 16, "alpaca-zh": 12}  # rows of Chinese are dear
 
 HELD_OUT = 60  # rows
-FILES = {"data": "messages", "dev": "dev", "test": "test"}  # settings, and files of benchmarks/rows.py
 SCORED_AFTER = (8,)  # steps, besides the last
 CHOOSES_ROWS = "smollm2-135m-instruct"  # its tokenizer, for every model
 RATES = {

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 import tiny
 from conftest import TinyFolders
 from tiny_training import METHOD, gradients, learner, pace, random_rows
-from weitiao.methods import Full, Lora, Method, TopLayers, trained
+from weitiao.methods import BitFit, Full, Lora, Method, TopLayers, trained
 from weitiao.models.anatomy import Model
 from weitiao.models.fast import elementwise, native
 from weitiao.models.fast.layout import lay_out
@@ -57,6 +57,8 @@ CONFIGURATIONS = {
     "one key head for each query head": transformers.LlamaConfig(**{**SIZES, "num_key_value_heads": 4}),
 }
 METHODS: dict[str, Method] = {"lora": Lora(4), "full": Full(), "top_layers": TopLayers(1)}
+METHODS |= {"bitfit": BitFit(), "rslora": Lora(4, variant="rslora")}
+METHODS |= {"pissa": Lora(4, start="pissa"), "olora": Lora(4, start="olora")}
 
 
 @pytest.fixture(params=["compiled", "torch"], autouse=False)

@@ -44,7 +44,7 @@ from weitiao.training.pace import Place
 
 TASK = Task("classify", "Is it spam?", ("ham", "other", "spam"))
 USE = Use("category", TASK.categories)
-METHOD: Mapping[str, Method] = {"full": METHODS["full"](), "top_layers": TopLayers(1), "lora": Lora(4, 8.0)}
+METHOD: Mapping[str, Method] = {"full": METHODS["full"], "top_layers": TopLayers(1), "lora": Lora(4, 8.0)}
 DECODERS = ("llama", "qwen3", "gemma3", "gpt2")
 TEXTS = ("Free prize!", tiny.HAM[0], tiny.SENTENCES[3] * 3, "a", "今天天气很好")
 

@@ -114,6 +114,11 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "top layers, weight decay": {"method": "top_layers", "top_layers": 1, "weight_decay": 0.1, "warmup_steps": 3},
     "early stopping": {"early_stopping_patience": 2, "lr_scheduler_type": "constant", "max_steps": 20},
+    "AdaLoRA": {"method": "adalora", "max_steps": 10},
+    "PiSSA, bf16": {"method": "pissa", "lora_dropout": 0.0, "precision": "bf16"},
+    "LoRA+": {"method": "loraplus"},
+    "prefix": {"method": "prefix", "virtual_tokens": 5},
+    "P-tuning, bf16": {"method": "p_tuning", "virtual_tokens": 5, "precision": "bf16"},
     "no dev split": {"val_size": 0.0, "save_steps": 2},
 }  # fmt: skip
 

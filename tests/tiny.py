@@ -274,3 +274,22 @@ def tiny_run(model: Path, folder: Path, name: str) -> Path:
     settings = {"model": str(model), "data": str(data if data.exists() else tiny_rows(data))}
     settings |= {"output_dir": str(folder / "runs" / name), "max_steps": 6, "precision": "fp32", "threads": 1}
     return train(make_settings({**settings, "learning_rate": 5e-3, "val_size": 0.2, "test_size": 0.3})).folder
+
+
+def tiny_marks(path: Path) -> Path:
+    """Thirty texts in which persons and places are marked, English and Chinese, six of them without any: JSONL."""
+    people = ("Ann", "Bob Lee", "Carla", "王小明", "李娜")
+    places = ("Bath", "New York", "Rome", "苏州", "北京市")
+    lines = []
+    for number in range(30):
+        person, place = people[number % 5], places[number // 5 % 5]
+        if number >= 24:
+            text, marks = f"Nobody is here, take {number}.", []
+        elif number % 5 > 2:
+            text, marks = f"{person}住在{place}，第{number}天。", [(person, "person"), (place, "place")]
+        else:
+            text, marks = f"{person} lives in {place} on day {number}.", [(person, "person"), (place, "place")]
+        spans = [[text.index(words), text.index(words) + len(words), name] for words, name in marks]
+        lines.append(json.dumps({"text": text, "spans": spans}, ensure_ascii=False))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

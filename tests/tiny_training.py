@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import tiny
-from weitiao.methods import METHODS, Lora, Method, TopLayers, prepare, trained
+from weitiao.methods import METHODS, AdaLora, Full, Lora, Method, TopLayers, VirtualTokens, prepare, trained
 from weitiao.models.anatomy import Model
 from weitiao.models.load import load
 from weitiao.models.precision import one_precision
@@ -27,7 +27,18 @@ from weitiao.settings import Settings, make_settings
 from weitiao.training.optimizer import Masters, Rate
 from weitiao.training.pace import Pace
 
-METHOD: Mapping[str, Method] = {"full": METHODS["full"](), "top_layers": TopLayers(1), "lora": Lora(4, 8.0)}
+METHOD: Mapping[str, Method] = {"full": Full(), "top_layers": TopLayers(1), "lora": Lora(4, 8.0)}
+
+EVERY_METHOD: Mapping[str, Method] = {**METHODS, **METHOD} | {
+    "rslora": Lora(4, 4.0, variant="rslora"),
+    "dora": Lora(4, 8.0, variant="dora"),
+    "loraplus": Lora(4, 8.0, ratio=8),
+    "pissa": Lora(4, 8.0, start="pissa"),
+    "olora": Lora(4, 8.0, start="olora"),
+    "adalora": AdaLora(4, 8.0),
+    **{kind: VirtualTokens(kind, 5) for kind in ("prefix", "prompt", "p_tuning")},
+}
+"""Every method by its name, of a size that fits the tiny models."""
 
 
 def random_rows(count: int, seed: int = 0, longest: int = 40) -> list[Row]:
@@ -56,6 +67,15 @@ def learner(
     masters = Masters(trained(model), decay)
     one_precision(model, dtype)
     return model, masters
+
+
+def learned(model: Any, seed: int) -> dict[str, Tensor]:
+    """What ``model`` could have learned: its weights, moved a little."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: weight.detach().float() + 0.05 * torch.randn(weight.shape, generator=generator)
+        for name, weight in trained(model).items()
+    }
 
 
 def pace(steps: int, rows_per_step: int = 4, **changes: Any) -> Pace:

@@ -5,7 +5,7 @@ import pytest
 
 from weitiao.data.dataset import open_dataset
 from weitiao.data.ledger import Dropped
-from weitiao.data.spans import join_tokens, tagged_spans
+from weitiao.data.spans import join_tokens, outermost, tagged_spans
 from weitiao.example import Example, Span, Spans
 
 
@@ -169,3 +169,10 @@ def test_rejected_answers_are_set_aside_and_are_no_fault(tmp_path: Path) -> None
 def test_tokens_and_tags_in_json_are_read(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", {"tokens": ["in", "", "Rome"], "ner_tags": ["O", "O", "B-LOC"]})
     assert marked(path) == [("in Rome", [("Rome", "LOC")])]
+
+
+def test_of_spans_in_or_across_one_another_the_outermost_stay() -> None:
+    spans = Spans(
+        (Span(0, 4, "b"), Span(0, 8, "a"), Span(4, 8, "c"), Span(6, 11, "d"), Span(9, 10, "e"), Span(8, 9, "f"))
+    )
+    assert outermost(spans, "abcd efg hij") == (Span(0, 8, "a"), Span(9, 10, "e"))

@@ -4,12 +4,16 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM
 
 import tiny
+from tiny_training import EVERY_METHOD
 from weitiao.errors import SettingsError
-from weitiao.methods import METHODS, Full, Lora, TopLayers, trained
-from weitiao.models.anatomy import blocks, parameter_count
+from weitiao.methods import METHODS, BitFit, Full, Lora, TopLayers, trained
+from weitiao.models.anatomy import blocks, linear_names, parameter_count
+from weitiao.settings import METHODS as NAMES
 
 IDS = torch.arange(3, 43).reshape(2, 20)
 
@@ -21,8 +25,8 @@ def fresh(family: str, dtype: torch.dtype = torch.float32) -> Any:
 
 
 def test_a_method_is_chosen_by_its_name() -> None:
-    assert {"full": Full, "top_layers": TopLayers, "lora": Lora} == METHODS
-    assert Lora(rank=4) == Lora(rank=4)
+    assert tuple(METHODS) == NAMES
+    assert METHODS["dora"] == Lora(variant="dora")
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -108,14 +112,60 @@ def test_a_rank_over_the_width_is_refused_with_the_bound(rank: int) -> None:
     assert "from 1 to 32" in caught.value.hint
 
 
-@pytest.mark.parametrize("method", [Full(), TopLayers(1), Lora(rank=4)])
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_bitfit_trains_the_biases_or_where_there_are_none_the_norms(family: str) -> None:
+    names = set(trained(BitFit().adapt(fresh(family))))
+    if any(name.endswith("bias") for name, _ in fresh(family).named_parameters()):
+        assert names and all(name.endswith("bias") for name in names)
+    else:
+        assert names and all(name.endswith("norm.weight") for name in names)
+
+
+@pytest.mark.parametrize("start", ["pissa", "olora"])
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_pissa_and_olora_begin_as_the_model_and_leave_its_weights(family: str, start: Any) -> None:
+    model = fresh(family)
+    weights = [weight.clone() for weight in model.parameters()]
+    with torch.no_grad():
+        before = model(IDS).logits
+        tuned = Lora(rank=4, start=start).adapt(model, seed=7).eval()
+        assert (tuned(IDS).logits - before).abs().max() < 1e-5
+    own = [weight for name, weight in model.named_parameters() if "lora_" not in name]
+    assert all(torch.equal(one, other) for one, other in zip(own, weights, strict=True))
+    assert all(name.endswith(".default.weight") for name in trained(tuned))
+
+
+@pytest.mark.parametrize("start", ["pissa", "olora"])
+def test_pissa_and_olora_begin_with_the_matrices_that_peft_begins_with(start: Any) -> None:
+    """PEFT takes them out of the weights, where here they are subtracted."""
+    theirs = fresh("llama")
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=linear_names(theirs), init_lora_weights=start)
+    wanted = get_peft_model(theirs, config)
+    ours = dict(Lora(rank=4, start=start).adapt(fresh("llama")).named_modules())
+    for name, layer in wanted.named_modules():
+        if isinstance(layer, LoraLayer):
+            product = layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+            found = ours[name].lora_B["default"].weight @ ours[name].lora_A["default"].weight
+            assert (found - product).abs().max() < 1e-3 * product.abs().max(), name
+
+
+def test_an_adapter_that_does_not_know_the_layers_says_so() -> None:
+    model = fresh("llama")
+    for block in blocks(model):
+        block.mlp.other_proj = block.mlp.down_proj
+        del block.mlp.down_proj
+    with pytest.raises(SettingsError, match="other_proj"):
+        METHODS["ia3"].adapt(model)
+
+
+@pytest.mark.parametrize("method", EVERY_METHOD.values(), ids=EVERY_METHOD)
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_what_learns_gets_a_gradient_and_nothing_else_does(family: str, method: Any) -> None:
     model = method.adapt(fresh(family))
     with torch.no_grad():
         for name, weight in trained(model).items():
-            if "lora_B" in name:
-                weight.fill_(0.01)  # at zero, nothing would flow to A
+            if "lora_B" in name or "lora_E" in name:
+                weight.fill_(0.01)  # at zero, nothing would flow to the others
     model(IDS, labels=IDS).loss.backward()
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in trained(model).values())
     assert all(weight.grad is None for weight in model.parameters() if not weight.requires_grad)

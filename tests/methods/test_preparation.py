@@ -7,20 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tiny_training import learned
 from weitiao.errors import SettingsError
-from weitiao.methods import Full, Lora, TopLayers, prepare, save_result, trained
+from weitiao.methods import IA3, AdaLora, BitFit, Full, Lora, TopLayers, VirtualTokens, prepare, save_result, trained
 from weitiao.models.load import Loaded, load
 from weitiao.models.source import resolve
 
 IDS = torch.arange(3, 43).reshape(2, 20)
-
-
-def learned(model: Any, seed: int) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        name: weight.detach().float() + 0.05 * torch.randn(weight.shape, generator=generator)
-        for name, weight in trained(model).items()
-    }
 
 
 def tune(base: Path, method: Any, out: Path, seed: int = 0) -> Path:
@@ -106,3 +99,79 @@ def test_lora_on_a_fully_tuned_model_stands_on_that_model(first: Any, tiny_llama
     assert torch.isfinite(logits(load(found, torch.float32))).all()
     again = resolve(str(tune(whole, first, tmp_path / "again", seed=3)))
     assert again.adapter is None
+
+
+# --- adapters of other kinds ---
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (IA3(), IA3()),
+        *((VirtualTokens(kind, 5), VirtualTokens(kind)) for kind in ("prefix", "prompt", "p_tuning")),
+        (VirtualTokens("p_tuning", 5), VirtualTokens("prompt")),
+        (VirtualTokens("prompt", 5), VirtualTokens("p_tuning", 5)),
+        (Lora(4, variant="rslora"), Lora(variant="rslora")),
+        (Lora(4, variant="dora"), Lora(variant="dora")),
+        (Lora(4, variant="dora"), Lora()),
+        (Lora(4, start="pissa"), Lora(start="pissa")),
+        (Lora(4, start="olora"), Lora(ratio=16)),
+        (AdaLora(4), AdaLora(4)),
+        (AdaLora(4), Lora()),
+        (Lora(8), AdaLora(4)),
+        (Lora(20, variant="rslora"), AdaLora(4)),  # wider than some layers
+    ],
+)
+def test_an_adapter_goes_on_learning_from_where_it_was(
+    first: Any, second: Any, tiny_llama: Path, tmp_path: Path
+) -> None:
+    def whole(loaded: Loaded) -> Tensor:
+        with torch.no_grad():
+            return loaded.model.eval()(input_ids=IDS).logits[:, -IDS.shape[1] :]
+
+    parent = tune(tiny_llama, first, tmp_path / "parent", seed=1)
+    before = whole(load(resolve(str(parent)), torch.float32))
+    loaded = load(resolve(str(parent)), torch.float32)
+    model = prepare(loaded, second)
+    assert trained(model)
+    with torch.no_grad():
+        assert (model.eval()(input_ids=IDS).logits[:, -IDS.shape[1] :] - before).abs().max() < 1e-5
+    child = resolve(str(tune(parent, second, tmp_path / "child", seed=2)))
+    assert child.folder == tiny_llama
+    assert (whole(load(child, torch.float32)) - before).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "hint"),
+    [
+        (Lora(4), IA3(), "go on with method lora"),
+        (Lora(4), VirtualTokens("prompt", 5), "go on with method lora"),
+        (IA3(), Lora(), "go on with method ia3"),
+        (VirtualTokens("prefix", 5), VirtualTokens("prompt", 5), "go on with method prefix"),
+        (VirtualTokens("p_tuning", 5), Full(), "go on with method prompt"),
+        (VirtualTokens("prefix", 5), BitFit(), "go on with method prefix"),
+        (VirtualTokens("prompt", 5), VirtualTokens("prompt", 6), "leave virtual_tokens out"),
+        (Lora(4), Lora(variant="dora"), "leave method out"),
+        (Lora(4, variant="dora"), AdaLora(4), "use method lora"),
+    ],
+)
+def test_what_cannot_follow_an_adapter_says_what_can(
+    first: Any, second: Any, hint: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    parent = tune(tiny_llama, first, tmp_path / "parent", seed=1)
+    with pytest.raises(SettingsError) as caught:
+        prepare(load(resolve(str(parent)), torch.float32), second)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("first", [IA3(), Lora(4, variant="dora"), AdaLora(4), Lora(4, start="olora")])
+@pytest.mark.parametrize("second", [Full(), BitFit()])
+def test_factors_and_every_lora_are_merged_for_methods_that_change_the_weights(
+    first: Any, second: Any, tiny_llama: Path, tmp_path: Path
+) -> None:
+    parent = tune(tiny_llama, first, tmp_path / "parent", seed=1)
+    before = logits(load(resolve(str(parent)), torch.float32))
+    model = prepare(load(resolve(str(parent)), torch.float32), second)
+    with torch.no_grad():
+        assert (model.eval()(IDS).logits - before).abs().max() < 1e-5
+    assert resolve(str(tune(parent, second, tmp_path / "child"))).adapter is None

@@ -154,8 +154,8 @@ def test_an_adapter_is_the_model_and_its_base_needs_no_name(tmp_path: Path, libr
         ("quantization_bit: 4", "quantization_bit: 4 is not supported", "bf16"),
         ("report_to: wandb", "report_to: wandb is not supported", "none"),
         ("resume_from_checkpoint: saves/x", "resume_from_checkpoint: saves/x is not supported", "weitiao train RUN"),
-        ("use_dora: true", "use_dora: true is not supported", "LoRA"),
-        ("finetuning_type: oft", "is oft, but it must be one of full, top_layers, lora", "lora"),
+        ("additional_target: embed_tokens", "additional_target: embed_tokens is not supported", "LoRA"),
+        ("finetuning_type: oft", "is oft, but it must be one of full, top_layers, bitfit, lora", "lora"),
         ("freeze_trainable_layers: -2", "is -2, but it must be a whole number, at least 1", "4"),
         ("val_size: 500", "val_size is 500, but it must be a number, at least 0 and at most 0.5", "0.1"),
         ("lora_rnk: 8", "lora_rnk is not a setting", "lora_rank"),
@@ -196,3 +196,43 @@ def test_the_command_line_of_llamafactory_works_too(library: Path) -> None:
 
 def test_own_settings_are_not_taken_for_llamafactory() -> None:
     assert parse_settings(["--model", "m", "--data", "d", "--lora_target", "all"]).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("use_dora: true", {"method": "dora"}),
+        ("use_rslora: true", {"method": "rslora"}),
+        ("pissa_init: true", {"method": "pissa"}),
+        ("pissa_init: false", {"method": "lora"}),
+        ("loraplus_lr_ratio: 16", {"method": "lora", "lora_plus_ratio": 16.0}),
+        ("init_lora_weights: pissa_niter_16", {"method": "pissa"}),
+        ("init_lora_weights: true", {"method": "lora"}),
+        ("num_virtual_tokens: 20", {"virtual_tokens": 20}),
+    ],
+)
+def test_the_kinds_of_lora_are_methods_beside_finetuning_type(
+    tmp_path: Path, library: Path, line: str, wanted: dict[str, object]
+) -> None:
+    for order in ((line, "finetuning_type: lora"), ("finetuning_type: lora", line)):
+        settings = parse(tmp_path, minimal(library, *order)).settings
+        assert {name: getattr(settings, name) for name in wanted} == wanted
+
+
+def test_two_kinds_of_lora_at_once_are_refused(tmp_path: Path, library: Path) -> None:
+    with pytest.raises(SettingsError, match=r"use_dora .* use_rslora"):
+        parse(tmp_path, minimal(library, "finetuning_type: lora", "use_dora: true", "use_rslora: true"))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("ia3", "ia3"),
+        ("adalora", "adalora"),
+        ("prompt_tuning", "prompt"),
+        ("P_TUNING", "p_tuning"),
+        ("prefix_tuning", "prefix"),
+    ],
+)
+def test_other_trainers_names_of_methods_are_taken(theirs: str, ours: str) -> None:
+    assert parse_settings(["--model", "m", "--data", "d", "--peft-type", theirs]).settings.method == ours

@@ -69,7 +69,7 @@ def error_of(tmp_path: Path, content: str | bytes) -> SettingsError:
         ("lora_r: 0\n", "x.yaml:1: lora_r (lora_rank) is 0, but it must be a whole number, at least 1"),
         ("seed: 1.5\n", "x.yaml:1: seed is 1.5, but it must be a whole number"),
         ("packing: maybe\n", "x.yaml:1: packing is maybe, but it must be yes or no"),
-        ("method: lorra\n", "x.yaml:1: method is lorra, but it must be one of full, top_layers, lora"),
+        ("method: lorra\n", "x.yaml:1: method is lorra, but it must be one of full, top_layers, bitfit, lora"),
         ("lora_targets: ''\n", "x.yaml:1: lora_targets is , but it must be all, or names"),
         ("template: qwen\n", "x.yaml:1: template is qwen, but it must be one of plain, chatml, or the path"),
         (

@@ -197,7 +197,7 @@ def test_python_values_become_settings() -> None:
         ({"epochs": "2"}, "epochs is 2, but it must be a number"),
         ({"seed": True}, "seed is True, but it must be a whole number"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
-        ({"method": "lorra"}, "method is lorra, but it must be one of full, top_layers, lora"),
+        ({"method": "lorra"}, "method is lorra, but it must be one of full, top_layers, bitfit, lora"),
         ({"lora_r": 8}, "lora_r is not a setting"),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from weitiao.settings import Settings
+from weitiao.settings import METHODS, Settings
 from weitiao.settings.aliases import ALIASES
 from weitiao.settings.forms import forms
 from weitiao.settings.reference import PAGES, settings_help, settings_reference
@@ -40,7 +40,7 @@ def test_the_form_of_a_setting_is_read_off_the_schema() -> None:
     rate = forms()["learning_rate"]
     assert (rate.shape, rate.optional, rate.least, rate.least_open, rate.most) == ("number", True, 0, True, 1)
     assert rate.rule() == "must be a number, more than 0 and at most 1"
-    assert forms()["method"].choices == ("full", "top_layers", "lora")
+    assert forms()["method"].choices == METHODS
     assert forms()["lora_targets"].shape == "names"
     assert forms()["packing"].shape == "switch"
 

@@ -19,10 +19,12 @@ from weitiao.codec import Codec, open_codec
 from weitiao.errors import ModelError
 from weitiao.example import Task
 from weitiao.models.anatomy import Model
+from weitiao.models.files import virtual_tokens_of
 from weitiao.models.load import load
 from weitiao.models.precision import one_precision
 from weitiao.models.source import ModelSource, Progress, resolve
 from weitiao.models.use import Use, context_of, model_config, own_use
+from weitiao.objectives.bio import types_of
 from weitiao.objectives.form import Form
 from weitiao.objectives.row import Row
 from weitiao.run import Run
@@ -59,10 +61,25 @@ class Respondent:
 
     @property
     def task(self) -> Task | None:
-        """What the run was trained for, or what the model's own category head answers."""
+        """What the run was trained for, or what the model's own head answers."""
         if self.trained:
             return self.trained.task
+        if self.use.head == "tokens":
+            return Task("mark", categories=self._types())
         return Task("classify", categories=self.use.categories) if self.use.head == "category" else None
+
+    def _types(self) -> tuple[str, ...]:
+        types = types_of(self.use.categories)
+        if types is None:
+            raise ModelError(
+                t(
+                    "{model} labels tokens in a way that is not read: {names}",
+                    model=self.source.name,
+                    names=", ".join(self.use.categories[:6]),
+                ),
+                t("labels must be O, B-X, I-X, B-Y, I-Y … in this order; tuning gives the model a head of its own"),
+            )
+        return types
 
     def form(self, given: Settings) -> Form:
         """How it is asked."""
@@ -83,7 +100,7 @@ def find_respondent(settings: Settings, on_progress: Progress | None = None) -> 
     run = Run(source.run) if source.run else None
     own = parse_settings([str(run.settings)]).settings if run else None
     trained = read_task(run) if run else None
-    context = context_of(model_config(source))
+    context = context_of(model_config(source)) - virtual_tokens_of(source.adapter)
     cutoff_len = settings.cutoff_len or (trained.cutoff_len if trained else context_limit(settings, context))
     precision: str = settings.precision
     if precision == "auto":

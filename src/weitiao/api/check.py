@@ -25,7 +25,6 @@ from weitiao.api.preparation import (
     encode_rows,
     open_given,
     prove,
-    trainable_task,
     usable_rows,
 )
 from weitiao.api.starting_model import fresh
@@ -35,12 +34,12 @@ from weitiao.data.checks import Inspector, Lengths
 from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
 from weitiao.data.partition import SPLITS
 from weitiao.errors import DataError, WeitiaoError
-from weitiao.example import Category, Example, Kind
+from weitiao.example import Category, Example, Kind, Spans
 from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource, resolve
 from weitiao.models.use import context_of, model_config
 from weitiao.objectives.causal import with_answer
-from weitiao.objectives.form import Form, rows_of
+from weitiao.objectives.form import Form, rows_of, token_labels
 from weitiao.settings import Settings
 from weitiao.training.defaults import context_limit
 from weitiao.words import t
@@ -56,6 +55,7 @@ class Token:
     text: str
     id: int
     learned: bool
+    label: str = ""  # that it learns, where tokens are labelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +151,15 @@ def _encode(
     found.cutoff_len = context_limit(settings, context_of(model_config(source)))
     try:
         codec = open_codec(source.tokenizer_folder, settings.template)
-        head = decide_head(settings, source, trainable_task(opened.task)).head
+        head = decide_head(settings, source, opened.task).head
         form = Form(codec, found.cutoff_len, settings.learn, answered(head, source))
         encode_rows(prepared, opened, form, found.ledger)
     except WeitiaoError:
         found.ledger = Ledger()  # nothing or not all was encoded: what can be said of every row is said without that
         _use_all(opened, found.ledger)
         raise
-    found.splits = {split: dict(sorted(counts.items())) for split, counts in prepared.counts.items()}
+    if opened.task.kind != "mark":  # of whose types a row may hold several
+        found.splits = {split: dict(sorted(counts.items())) for split, counts in prepared.counts.items()}
     if prepared.lengths:
         found.lengths["tokens"] = _lengths(prepared.lengths)
     found.rows = tuple(_shown(opened, form, rows))
@@ -172,7 +173,8 @@ def _shown(opened: Opened, form: Form, count: int) -> Iterator[ShownRow]:
     for example in chosen:
         (result,) = rows_of([example], opened.task, form)
         if not isinstance(result, Dropped):
-            yield ShownRow(example.source, _tokens(form.codec, result.encoding))
+            labels = token_labels(result, opened.task, form)
+            yield ShownRow(example.source, _tokens(form.codec, result.encoding, labels))
         elif result.reason != "too_long" and opened.task.kind != "continue" and form.answered == "words":
             spoilt = form.codec.encode_conversations([with_answer(example, opened.task)], form.learn == "replies")[0]
             yield ShownRow(example.source, _tokens(form.codec, spoilt))
@@ -182,17 +184,23 @@ def _one_of_each_first(examples: Sequence[Example]) -> list[Example]:
     seen: dict[str, int] = {}
     turns = []
     for example in examples:
-        name = example.label.name if isinstance(example.label, Category) else ""
+        name = _kind_of(example)
         seen[name] = seen.get(name, 0) + 1
         turns.append(seen[name])
     order = sorted(range(len(examples)), key=lambda index: turns[index])  # which keeps the order within a turn
     return [examples[index] for index in order]
 
 
-def _tokens(codec: Codec, encoding: Encoding) -> tuple[Token, ...]:
+def _kind_of(example: Example) -> str:
+    if isinstance(example.label, Spans):
+        return "marked" if example.label.spans else ""
+    return example.label.name if isinstance(example.label, Category) else ""
+
+
+def _tokens(codec: Codec, encoding: Encoding, labels: Sequence[str] = ()) -> tuple[Token, ...]:
     ids = encoding.tokens.tolist()
-    facts = zip(codec.pieces(ids), ids, encoding.learned.tolist(), strict=True)
-    return tuple(Token(text, number, learned) for text, number, learned in facts)
+    facts = zip(codec.pieces(ids), ids, encoding.learned.tolist(), labels or [""] * len(ids), strict=True)
+    return tuple(Token(*each) for each in facts)
 
 
 def _problems(found: Checked, prepared: Prepared) -> Iterator[Problem]:
@@ -211,6 +219,7 @@ def _problems(found: Checked, prepared: Prepared) -> Iterator[Problem]:
     if count := reasons.get("too_long"):
         message = t("rows that {limit} tokens cannot hold: {count}; left out", limit=found.cutoff_len, count=count)
         yield Problem("too_long", first["too_long"], message)
+    yield from prepared.problems()
     for split in SPLITS[1:]:
         if found.splits and not sum(found.splits[split].values()):
             yield Problem("empty_split", split, t("there is no row to measure on"))

@@ -29,7 +29,9 @@ from weitiao.data.ledger import Ledger
 from weitiao.data.samples import SAMPLES
 from weitiao.errors import SettingsError
 from weitiao.evaluation.answers import Answers, select
+from weitiao.evaluation.marked import shown_answers
 from weitiao.evaluation.metrics import Score, details, scores
+from weitiao.evaluation.spans import same_spans
 from weitiao.example import Category
 from weitiao.models.anatomy import Model, parameter_count
 from weitiao.run import Run, locked
@@ -156,7 +158,9 @@ def _not_empty(folder: Path) -> SettingsError:
 
 def _asking(respondent: Respondent, settings: Settings, scored: ScoredSet) -> Asking:
     generated = respondent.setting(settings, "generate_max_samples")
-    most = _GENERATED if generated is None else generated
+    most = generated
+    if most is None:
+        most = MOST_ITEMS if scored.task.kind == "mark" else _GENERATED
     return Asking(respondent, scored, most, respondent.setting(settings, "max_new_tokens"))
 
 
@@ -219,20 +223,24 @@ def _items(scored: ScoredSet, answers: Answers) -> list[dict[str, Any]]:
         {
             "source": item.example.source,
             "text": item.example.text,
-            "gold": answers.gold[number],
-            "after": answers.predicted[number],
+            **shown_answers(
+                item.example.text, answers.kind, {"gold": answers.gold[number], "after": answers.predicted[number]}
+            ),
             "after_confidence": None if sure is None else float(sure[number]),
             "change": _judged(answers, number),
         }
         for number, item in enumerate(scored.items[:MOST_ITEMS])
-        if answers.kind == "classify" or answers.generated[number]
+        if answers.kind == "classify" or answers.generated[number]  # marks of a head count as written out
     ]
 
 
 def _judged(answers: Answers, number: int) -> str:
+    gold, predicted = answers.gold[number], answers.predicted[number]
+    if answers.kind == "mark":
+        return "right" if same_spans(gold, predicted) else "wrong"
     if answers.kind != "classify":
         return ""
-    return "right" if answers.predicted[number] == answers.gold[number] else "wrong"
+    return "right" if predicted == gold else "wrong"
 
 
 def _cost(seconds: float, asked: Asked, scored: ScoredSet) -> dict[str, Any]:

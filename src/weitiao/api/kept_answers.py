@@ -40,7 +40,7 @@ _FORGOTTEN_SECONDS = 30 * 86400.0
 
 @dataclass(frozen=True)
 class Asking:
-    """Who is asked what; of kind reply, the first ``generated`` items are also written out."""
+    """Who is asked what; of what is answered in words, the first ``generated`` items are also written out."""
 
     respondent: Respondent
     scored: ScoredSet
@@ -105,7 +105,7 @@ def _parts(asking: Asking) -> list[_Part]:
     """What ``ask`` would take together, in its order."""
     items, task = asking.scored.items, asking.scored.task
     scored = [_Part(numbers, False) for numbers in scored_together(len(items))]
-    if task.kind != "reply":
+    if asking.respondent.use.head != "words" or task.kind not in ("reply", "mark"):
         return scored
     conversations = [conversation(item.example, task) for item in items[: asking.generated]]
     prompts = asking.respondent.codec.encode_prompts(conversations)

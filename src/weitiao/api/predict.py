@@ -18,7 +18,7 @@ from weitiao.api.chosen_head import answered
 from weitiao.api.context import fit
 from weitiao.api.growing_file import GrowingFile, growing_file
 from weitiao.api.listener import Listener
-from weitiao.api.prediction_rows import Prediction, RowFormat, form_of
+from weitiao.api.prediction_rows import Prediction, RowFormat, form_of, marked_prediction
 from weitiao.api.preparation import naming_row
 from weitiao.api.scored_set import open_for, task_in
 from weitiao.api.stopping import StopRequest
@@ -27,6 +27,7 @@ from weitiao.data.dataset import Dataset
 from weitiao.data.ledger import Dropped
 from weitiao.errors import SettingsError
 from weitiao.evaluation.ask import SCORED_TOGETHER, WRITTEN_TOGETHER
+from weitiao.evaluation.marking import by_head, by_words
 from weitiao.evaluation.score import (
     answer_tokens,
     category_log_probabilities,
@@ -56,7 +57,7 @@ class Predictions:
     path: Path
     ledger: Mapping[str, int]
     reasons: Mapping[str, int]
-    predicted: Mapping[str, int]  # rows of each category; empty where replies were written
+    predicted: Mapping[str, int]  # rows of each category, or spans of each type; empty where replies were written
     went_on_after: int  # rows that an earlier process had done
 
 
@@ -87,7 +88,8 @@ def predict(
         tally = _Tally(grown.journal.place)
         went_on_after = tally.rows
         rows = islice(iter(dataset), tally.rows, settings.max_samples)
-        size = WRITTEN_TOGETHER if task.kind == "reply" else SCORED_TOGETHER
+        writes = task.kind in ("reply", "mark") and respondent.use.head == "words"
+        size = WRITTEN_TOGETHER if writes else SCORED_TOGETHER
         answer: Answer | None = None
         while chunk := list(islice(rows, size)):
             answer = answer or _answerer(load_engine(respondent, settings, listen), respondent, task, sampling)
@@ -182,7 +184,9 @@ def _append(
             tally.reasons["shortened"] += 1
         else:
             tally.outcomes["used"] += 1
-        if layout.task.categories and prediction.prediction is not None:
+        if layout.task.kind == "mark":
+            tally.predicted.update(span["label"] for span in prediction.spans)
+        elif layout.task.categories and prediction.prediction is not None:
             tally.predicted[prediction.prediction] += 1
     grown.append(head + b"".join(layout.row(prediction) for prediction in found), tally.place())
 
@@ -200,6 +204,8 @@ def _predictions(chunk: Sequence[Example | Dropped], answer: Answer, number: int
 def _answerer(engine: Engine, respondent: Respondent, task: Task, sampling: Sampling) -> Answer:
     if task.kind == "reply":
         return lambda examples, number: _replies(engine, respondent, task, sampling, examples, number)
+    if task.kind == "mark":
+        return lambda examples, number: _marks(engine, respondent, task, sampling, examples, number)
     if respondent.use.head == "category":
         return lambda examples, number: _by_head(engine, respondent, task, examples)
     return lambda examples, number: _categories(engine, respondent, task, examples)
@@ -239,9 +245,27 @@ def _by_head(engine: Engine, respondent: Respondent, task: Task, examples: Seque
     return found
 
 
-def _replies(
+def _marks(
     engine: Engine, respondent: Respondent, task: Task, sampling: Sampling, examples: Sequence[Example], number: int
 ) -> list[Prediction]:
+    codec, problems = respondent.codec, [""] * len(examples)
+    if respondent.use.head == "tokens":
+        found = [one.found for one in by_head(engine, examples, task, codec, respondent.cutoff_len)]
+    else:
+        limit = _room(respondent, sampling)
+        whole = naming_row(lambda some: codec.encode_prompts([conversation(one, task) for one in some]), examples)
+        problems = [_shortened(0, len(prompt), limit) for prompt in whole]
+        prompts = prompts_within(examples, task, codec, limit)
+        seeded = replace(sampling, seed=seed_for(sampling.seed, "predict", number))
+        found = by_words(engine, examples, generate(engine.model, codec, prompts, seeded), task, codec)
+    return [
+        marked_prediction(example, each, problem)
+        for example, each, problem in zip(examples, found, problems, strict=True)
+    ]
+
+
+def _room(respondent: Respondent, sampling: Sampling) -> int:
+    """The tokens that a prompt may have before an answer. SettingsError when there are none."""
     limit = respondent.context - sampling.max_new_tokens
     if limit < 1:
         raise SettingsError(
@@ -252,7 +276,13 @@ def _replies(
             ),
             t("leave room for the question"),
         )
-    codec = respondent.codec
+    return limit
+
+
+def _replies(
+    engine: Engine, respondent: Respondent, task: Task, sampling: Sampling, examples: Sequence[Example], number: int
+) -> list[Prediction]:
+    codec, limit = respondent.codec, _room(respondent, sampling)
     fitted = naming_row(lambda some: [fit(conversation(one, task), codec, limit) for one in some], examples)
     kept = [make_example(one.messages, None, "") for one in fitted]
     prompts = prompts_within(kept, task, codec, limit)

@@ -11,10 +11,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from weitiao.codec.listed import Unmatched, listed
 from weitiao.errors import SettingsError
-from weitiao.example import Task
+from weitiao.evaluation.marked import spans_json
+from weitiao.example import Example, Task
+from weitiao.objectives.mark import Marked
 from weitiao.words import t
 
 Form = Literal["csv", "jsonl"]
@@ -31,6 +34,8 @@ class Prediction:
     prediction: str | None = None
     probabilities: Sequence[float] = ()  # in the order of the task's categories; none where nothing was scored
     problem: str = ""
+    spans: Sequence[Mapping[str, Any]] = ()  # that were marked in the text
+    unmatched: Sequence[Mapping[str, Any]] = ()  # what was written and is not in the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,16 @@ class RowFormat:
         """What stands before the first row."""
         if self.form == "jsonl":
             return b""
-        return _csv_line(["source", *self._text("text"), "prediction", *self._scores(), "problem"])
+        marks = ["spans", "unmatched"] if self._marks else []
+        return _csv_line(["source", *self._text("text"), "prediction", *self._scores(), *marks, "problem"])
 
     def row(self, row: Prediction) -> bytes:
         """One line, with its end."""
         if self.form == "jsonl":
             return _json_line(self._object(row))
+        if self._marks:
+            marks = [json.dumps(list(part), ensure_ascii=False) for part in (row.spans, row.unmatched)]
+            return _csv_line([row.source, *self._text(row.text), row.prediction or "", *marks, row.problem])
         shares = [f"{share:.{_DIGITS}f}" for share in row.probabilities] or [""] * len(self.task.categories)
         sure = [max(shares)] if self.task.categories else []
         return _csv_line([row.source, *self._text(row.text), row.prediction or "", *sure, *shares, row.problem])
@@ -59,6 +68,9 @@ class RowFormat:
         found: dict[str, object] = {"source": row.source}
         if self.with_text:
             found["text"] = row.text
+        if self._marks:
+            found |= {"spans": list(row.spans), "unmatched": list(row.unmatched)}
+            return {**found, "problem": row.problem} if row.problem else found
         found["prediction"] = row.prediction
         if self.task.categories:
             shares = [round(float(share), _DIGITS) for share in row.probabilities]
@@ -69,9 +81,30 @@ class RowFormat:
     def _text(self, text: str) -> list[str]:
         return [text] if self.with_text else []
 
+    @property
+    def _marks(self) -> bool:
+        return self.task.kind == "mark"
+
     def _scores(self) -> list[str]:
+        if self._marks:
+            return []
         names = [f"probability/{name}" for name in self.task.categories]
         return ["confidence", *names] if names else []
+
+
+def marked_prediction(example: Example, found: Sequence[Marked | Unmatched], problem: str) -> Prediction:
+    """The marks of one text; ``prediction`` lists them in words."""
+    marks = [one for one in found if isinstance(one, Marked)]
+    lost = [one for one in found if isinstance(one, Unmatched)]
+    text = example.text
+    return Prediction(
+        example.source,
+        text,
+        listed([one.span for one in marks], text),
+        problem=problem,
+        spans=spans_json(marks, text),
+        unmatched=spans_json(lost, text),
+    )
 
 
 def form_of(path: Path) -> Form:

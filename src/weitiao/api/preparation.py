@@ -28,7 +28,8 @@ from weitiao.errors import DataError, ModelError, SettingsError
 from weitiao.example import Category, Example, Reply, Task, content_key
 from weitiao.lineage import digest_json
 from weitiao.objectives.causal import Encoded
-from weitiao.objectives.form import Form, rows_of
+from weitiao.objectives.form import Form, rows_of, token_labels
+from weitiao.objectives.mark import OVERLAPPING, UNEVEN
 from weitiao.objectives.row import Row
 from weitiao.settings import Settings
 from weitiao.training.rows import RowWriter
@@ -57,6 +58,7 @@ class Shown:
 
     source: str
     encoding: Encoding
+    labels: tuple[str, ...] = ()  # of each token, where tokens are labelled; "" where none is asked
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ class Prepared:
     control_tokens: int = 0  # written out in the users' texts, and read as plain text
     control_tokens_in: str = ""  # the source of the first row that has some
     shown: list[Shown] = field(default_factory=list)
+    notes: dict[str, tuple[int, str]] = field(default_factory=dict)  # code to how often and where first
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What of the labels is not learned as it stands in the data."""
+        return tuple(Problem(code, where, _said(code, count)) for code, (count, where) in self.notes.items())
 
 
 def open_sources(settings: Settings) -> Opened:
@@ -152,16 +159,6 @@ def open_named(name: str, hints: Hints) -> Dataset:
         raise missing(path, samples) from None
 
 
-def trainable_task(task: Task) -> Task:
-    """The task, if a model can be tuned to it. Raises SettingsError."""
-    if task.kind == "mark":
-        raise SettingsError(
-            t("these data mark spans (kind: mark), which this version reads and checks but does not train"),
-            t("train kinds reply, classify or continue; --kind overrules what was found"),
-        )
-    return task
-
-
 def prepare(opened: Opened, form: Form, ledger: Ledger, writer: RowWriter | None = None) -> Prepared:
     """Encode every row once, in reading order, and enter each in ``ledger``. Raises when the mask proof fails."""
     prepared = Prepared()
@@ -186,6 +183,9 @@ def encode_rows(
                     ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, split))
                     continue
                 _enter(prepared, ledger, example, split, result)
+                if split == "train" and len(prepared.shown) < _SHOWN:
+                    labels = token_labels(result, opened.task, form)
+                    prepared.shown.append(Shown(example.source, result.encoding, labels))
                 if split == "train":
                     if writer is not None:
                         writer.add(result.row)
@@ -212,6 +212,9 @@ def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, res
     if result.encoding.control_tokens:
         prepared.control_tokens += result.encoding.control_tokens
         prepared.control_tokens_in = prepared.control_tokens_in or example.source
+    for code in result.notes:
+        count, where = prepared.notes.get(code, (0, example.source))
+        prepared.notes[code] = count + 1, where
     if len(prepared.lengths) < _LENGTHS:
         prepared.lengths.append(length)
     category = example.label.name if isinstance(example.label, Category) else ""
@@ -220,10 +223,24 @@ def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, res
         prepared.train_rows += 1
         prepared.train_tokens += length
         prepared.train_asked += result.row.asked
-        if len(prepared.shown) < _SHOWN:
-            prepared.shown.append(Shown(example.source, result.encoding))
     outcome, reason = ("truncated", "shortened") if result.shortened else ("used", "")
     ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, split))  # type: ignore[arg-type]
+
+
+def _said(code: str, count: int) -> str:
+    sentences = {
+        UNEVEN: t(
+            "marks that begin or end inside a token of this model: {count}; the whole token is learned as marked, so "
+            "such a mark is never found exactly",
+            count=count,
+        ),
+        OVERLAPPING: t(
+            "marks that lie in or across another one: {count}; the outermost is learned and measured, the others are "
+            "left out",
+            count=count,
+        ),
+    }
+    return sentences[code]
 
 
 def usable_rows(opened: Opened, ledger: Ledger, watch: Watch = iter) -> Iterator[tuple[Example, str]]:

@@ -84,6 +84,6 @@ def _try(session: Session, peak: float) -> Tried:
 
 
 def _in_small(pace: Pace, peak: float) -> Pace:
-    """The whole run's rise and fall of the rate in a few steps: a rate that pays only later would look good before."""
+    """The whole run's rise and fall of the rate, in a few steps."""
     steps, run = tried_steps(pace), pace.rate
     return replace(pace, rate=Rate(peak, steps, -(-run.warmup_steps * steps // run.steps), run.schedule))

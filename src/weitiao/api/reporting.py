@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.card import card_markdown
 from weitiao.evaluation.changes import changes
 from weitiao.evaluation.commonest import commonest
+from weitiao.evaluation.marked import shown_answers
 from weitiao.evaluation.metrics import details, differences, scores
 from weitiao.evaluation.report import report_html
 from weitiao.evaluation.verdict import verdict
@@ -76,7 +78,12 @@ def write_report(run: Run, report: Mapping[str, Any], lang: Language) -> None:
 
 def _compared(session: Session, before: Answers, after: Answers) -> dict[str, Any]:
     found = compared(before, after, session.task)
-    if session.new_head:
+    if session.new_head and session.task.kind == "mark":
+        said = t(
+            "A new head answers by chance before it has learned. “Before” is therefore what marking nothing reaches."
+        )
+        found["verdict"] = [said, *found["verdict"]]
+    elif session.new_head:
         said = t(
             "A new head answers by chance before it has learned. “Before” is therefore what always answering "
             "“{category}”, the commonest category of the training rows, would reach.",
@@ -106,9 +113,11 @@ def compared_items(items: Sequence[Item], before: Answers, after: Answers) -> li
         {
             "source": item.example.source,
             "text": item.example.text,
-            "gold": after.gold[number],
-            "before": before.predicted[number],
-            "after": after.predicted[number],
+            **shown_answers(
+                item.example.text,
+                after.kind,
+                {"gold": after.gold[number], "before": before.predicted[number], "after": after.predicted[number]},
+            ),
             "before_confidence": sure[0][number],
             "after_confidence": sure[1][number],
             "change": what[number],
@@ -132,7 +141,7 @@ def _data_facts(session: Session, digest: str) -> dict[str, Any]:
             for entry in ledger.shown()
         ],
         "counts": {split: dict(counts) for split, counts in session.prepared.counts.items()},
-        "problems": [asdict(problem) for problem in opened.problems()],
+        "problems": [asdict(problem) for problem in (*opened.problems(), *session.prepared.problems())],
     }
 
 
@@ -174,10 +183,10 @@ def _cost(session: Session, events: Sequence[Mapping[str, Any]], spent: Spent) -
 def _mask(session: Session) -> list[dict[str, Any]]:
     """The first row of the train split, token by token."""
     return [
-        {"text": text, "learned": bool(learned)}
+        {"text": text, "learned": bool(learned), "label": label}
         for shown in session.prepared.shown[:1]
-        for text, learned in zip(
-            session.codec.pieces(shown.encoding.tokens.tolist()), shown.encoding.learned, strict=True
+        for text, learned, label in zip_longest(
+            session.codec.pieces(shown.encoding.tokens.tolist()), shown.encoding.learned, shown.labels, fillvalue=""
         )
     ]
 

@@ -14,12 +14,12 @@ from itertools import islice
 from weitiao.api.answering import Respondent
 from weitiao.api.begun_in import begun_in, with_paths_in
 from weitiao.api.learned_rows import learned_rows
-from weitiao.api.preparation import MOST_ITEMS, Item, naming_row, open_named, open_sources, trainable_task
+from weitiao.api.preparation import MOST_ITEMS, Item, naming_row, open_named, open_sources
 from weitiao.data.dataset import Dataset, Hints
 from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome, Problem
 from weitiao.data.partition import Sources, assigned, partition
 from weitiao.errors import DataError
-from weitiao.example import Category, Example, Kind, Reply, Task, content_key
+from weitiao.example import Category, Example, Kind, Reply, Spans, Task, content_key
 from weitiao.lineage import Lineage
 from weitiao.models.use import needs_words
 from weitiao.objectives.form import Form, rows_of
@@ -91,7 +91,7 @@ def task_in(dataset: Dataset, respondent: Respondent) -> Task:
         needs_words(respondent.source)
     if dataset.layout.kind in ("reply", "continue"):
         return Task(dataset.layout.kind)
-    return trainable_task(partition(Sources(dataset), 0.0, 0.0).task)
+    return partition(Sources(dataset), 0.0, 0.0).task
 
 
 def open_for(respondent: Respondent, settings: Settings, needs_reply: bool) -> Dataset:
@@ -129,7 +129,7 @@ def _task_for(respondent: Respondent, settings: Settings, found: Task) -> Task:
     same = respondent.task is not None and respondent.task.kind == found.kind
     if not same and respondent.use.head != "words":
         needs_words(respondent.source)
-    task = respondent.task if respondent.task is not None and same else trainable_task(found)
+    task = respondent.task if respondent.task is not None and same else found
     return replace(task, question=settings.question) if settings.question else task
 
 
@@ -176,14 +176,12 @@ def _has_answer(row: Example | Dropped, task: Task, ledger: Ledger) -> bool:
         return False
     if task.kind == "continue" or (task.kind == "reply" and isinstance(row.label, Reply)):
         return True
-    if isinstance(row.label, Category):
-        if row.label.name not in task.categories:
+    if isinstance(row.label, Category | Spans):
+        named = [row.label.name] if isinstance(row.label, Category) else [span.name for span in row.label.spans]
+        unknown = next((name for name in named if name not in task.categories), None)
+        if unknown is not None:
             raise DataError(
-                t(
-                    "{source} is labelled “{label}”, which the model cannot answer",
-                    source=row.source,
-                    label=row.label.name,
-                ),
+                t("{source} is labelled “{label}”, which the model cannot answer", source=row.source, label=unknown),
                 t(
                     "it answers: {names}; rename the label, or name the right --label-column",
                     names=_few(task.categories),

@@ -5,7 +5,7 @@ Separate from the training itself so that ``plan`` can build one and say what it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,11 @@ from weitiao.data.ledger import Ledger
 from weitiao.evaluation.score import rows_of_example
 from weitiao.example import Task
 from weitiao.lineage import Lineage, code_version, digest_file, digest_json
-from weitiao.methods import Full, Lora, Method, TopLayers, trained
+from weitiao.methods import METHODS, AdaLora, Lora, Method, TopLayers, VirtualTokens, goes_on_with, trained
 from weitiao.methods import prepare as prepare_model
+from weitiao.methods.prompts import DEFAULT_TOKENS
 from weitiao.models.anatomy import Model
-from weitiao.models.files import weight_files
+from weitiao.models.files import kind_of_adapter, virtual_tokens_of, weight_files
 from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
 from weitiao.models.presets import preset_of
@@ -38,8 +39,9 @@ from weitiao.models.source import ModelSource
 from weitiao.models.use import WORDS, Use, context_of, model_config, own_use
 from weitiao.objectives.form import Form
 from weitiao.process import give_back
-from weitiao.settings import Settings
+from weitiao.settings import TOKEN_KINDS, Settings
 from weitiao.training import machine
+from weitiao.training.budget import Budget
 from weitiao.training.chance import seed_for
 from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
 from weitiao.training.engine import Engine
@@ -57,7 +59,7 @@ _GPU_CAPACITY = 16384
 
 @dataclass
 class Session:
-    """All that a run has in memory. ``model`` and ``masters`` change; the rest does not."""
+    """All that a run has in memory. ``model`` and ``masters`` change; of the rest, a probe changes the rate."""
 
     settings: Settings  # nothing is left open
     reasons: dict[str, str]  # why each derived setting is what it is
@@ -96,7 +98,8 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     chosen = decide_head(settings, source, opened.task)
     listen("head", {"head": chosen.head, "reason": chosen.reason})
     codec = open_codec(source.tokenizer_folder, settings.template)
-    cutoff_len = context_limit(settings, context_of(config))
+    context = context_of(config) - _virtual_tokens(settings, source)
+    cutoff_len = context_limit(settings, context)
     form = Form(codec, cutoff_len, settings.learn, answered(chosen.head, source))
     with Ledger(ledger_path) as ledger, RowWriter(work / "rows", cutoff_len, settings.join_documents) as writer:
         prepared = prepare(opened, form, ledger, writer)
@@ -104,16 +107,16 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), **_shape(rows, prepared, cutoff_len)})
     threads = settings.threads or machine.cores()
     torch.set_num_threads(threads)
-    facts = _facts(source, config, opened.task, rows, threads)
-    derived = derive(settings.model_copy(update={"head": chosen.head}), facts)
+    facts = _facts(source, context, opened.task, rows, threads, _goes_on(settings, source))
+    derived = derive(settings.model_copy(update={"head": chosen.setting}), facts)
     settings = derived.settings
     if chosen.reason:
         derived.reasons["head"] = chosen.reason
     use = use_for(chosen.head, opened.task)
-    loaded, model, masters = _learner(source, settings, use)
+    pace = _pace(settings, len(rows))
+    loaded, model, masters = _learner(source, settings, use, pace.rate.steps)
     engine, note = engine_for(model, settings.engine, rows)
     listen("engine", {"name": engine.name, "note": note})
-    pace = _pace(settings, len(rows))
     listen("layout", {"calculated": round(calculated(engine, rows, pace), 4)})
     reads = rows_of_example(codec, opened.task) if opened.task.kind == "classify" and use == WORDS else 1
     keeping = keep(engine, rows, _wish(settings, pace, prepared, reads))
@@ -148,19 +151,26 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
 
 def method_of(settings: Settings) -> Method:
     """The method that ``settings`` ask for."""
-    if settings.method == "lora":
-        return Lora(settings.lora_rank, settings.lora_alpha, settings.lora_dropout, settings.lora_targets)
-    return TopLayers(settings.top_layers) if settings.method == "top_layers" else Full()
+    found = METHODS[settings.method]
+    if isinstance(found, TopLayers):
+        return TopLayers(settings.top_layers)
+    if isinstance(found, VirtualTokens):
+        return replace(found, tokens=settings.virtual_tokens)
+    if isinstance(found, Lora):
+        found = replace(found, ratio=settings.lora_plus_ratio or found.ratio)
+    if isinstance(found, Lora | AdaLora):
+        rank, alpha = settings.lora_rank, settings.lora_alpha
+        return replace(found, rank=rank, alpha=alpha, dropout=settings.lora_dropout, targets=settings.lora_targets)
+    return found
 
 
-def _learner(source: ModelSource, settings: Settings, use: Use) -> tuple[Loaded, Model, Masters]:
+def _learner(source: ModelSource, settings: Settings, use: Use, steps: int) -> tuple[Loaded, Model, Masters]:
     """What was loaded, the same as the method adapts it, and the float32 weights that learn."""
-    dtype = machine.dtype_of(settings.precision)
-    continues = settings.method == "lora" and source.adapter is not None
-    loaded = load(source, dtype, continues, use, seed_for(settings.seed, "head"))
-    model = prepare_model(loaded, method_of(settings), seed_for(settings.seed, "adapter"))
+    dtype, method = machine.dtype_of(settings.precision), method_of(settings)
+    loaded = load(source, dtype, _goes_on(settings, source), use, seed_for(settings.seed, "head"))
+    model = prepare_model(loaded, method, seed_for(settings.seed, "adapter"))
     torch.nn.Module.to(model, machine.device())  # transformers declares its own in a way that hides this one
-    masters = Masters(trained(model), settings.weight_decay)
+    masters = _masters(model, method, settings.weight_decay, steps)
     one_precision(model, dtype)
     return loaded, model, masters
 
@@ -187,7 +197,26 @@ def _shape(rows: Rows, prepared: Prepared, cutoff_len: int) -> dict[str, Any]:
     return {"train": prepared.train_rows, "rows": len(rows), "tokens": tokens, "most": cutoff_len, "filled": filled}
 
 
-def _facts(source: ModelSource, config: dict[str, Any], task: Task, rows: Rows, threads: int) -> Facts:
+def _masters(model: Model, method: Method, weight_decay: float, steps: int) -> Masters:
+    learning = trained(model)
+    rates = method.rates(learning) if isinstance(method, Lora) else {}
+    budget = Budget(learning, method.final_rank, steps) if isinstance(method, AdaLora) else None
+    return Masters(learning, weight_decay, rates, budget)
+
+
+def _virtual_tokens(settings: Settings, source: ModelSource) -> int:
+    """That will stand before every row."""
+    own = virtual_tokens_of(source.adapter)
+    return own or (settings.virtual_tokens or DEFAULT_TOKENS if settings.method in TOKEN_KINDS else 0)
+
+
+def _goes_on(settings: Settings, source: ModelSource) -> bool:
+    """Whether it is the model's own adapter that goes on learning."""
+    return kind_of_adapter(source.adapter) in goes_on_with(METHODS[settings.method])
+
+
+def _facts(source: ModelSource, context: int, task: Task, rows: Rows, threads: int, goes_on: bool) -> Facts:
+    config = model_config(source)
     return Facts(
         parameters=_weights_in(source),
         width=int(config.get("hidden_size") or config.get("n_embd") or 0),
@@ -198,7 +227,7 @@ def _facts(source: ModelSource, config: dict[str, Any], task: Task, rows: Rows, 
         fast_bf16=machine.fast_bf16(),
         on_gpu=machine.device().type == "cuda",
         threads=threads,
-        continues_adapter=source.adapter is not None,
+        continues_adapter=goes_on,
         train_tokens=int(rows.lengths.sum()),
         fresh=preset_of(source.name) is not None,
     )

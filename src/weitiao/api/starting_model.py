@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from weitiao.api.listener import Listener
-from weitiao.api.preparation import Opened, open_sources, trainable_task
+from weitiao.api.preparation import Opened, open_sources
 from weitiao.codec.tokenizer import (
     CHARACTERS_READ,
     Algorithm,
@@ -35,7 +35,6 @@ def start(settings: Settings, work: Path, listen: Listener) -> tuple[ModelSource
     if source:
         listen("model", {"name": source.name, "folder": str(source.folder)})
     opened = open_sources(settings)
-    trainable_task(opened.task)
     listen("data", {"read_as": list(opened.read_as)})
     return source or fresh(settings, opened, work, listen), opened
 

@@ -16,6 +16,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
+
 from weitiao.api.begun_in import begun_in
 from weitiao.api.listener import Listener
 from weitiao.api.probe import probe, take
@@ -28,13 +30,15 @@ from weitiao.codec import clock
 from weitiao.errors import MachineError, SettingsError
 from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.ask import ask
-from weitiao.evaluation.commonest import commonest_answers
+from weitiao.evaluation.commonest import commonest_answers, nothing_marked
+from weitiao.evaluation.marked import gold_json, in_words
 from weitiao.evaluation.stored import answers_from_json, answers_json
 from weitiao.example import Category
 from weitiao.lineage import Lineage, differences, digest_json
 from weitiao.methods import save_result
 from weitiao.models.anatomy import parameter_count, plain
 from weitiao.models.whole_folder import force
+from weitiao.objectives.mark import gold_spans
 from weitiao.run import Events, Run, is_run, locked, new_run_folder, rewind_events, write_whole
 from weitiao.settings import Settings, parse_settings, settings_yaml
 from weitiao.training import machine
@@ -209,10 +213,11 @@ def _check_disk(run: Run, session: Session) -> None:
 def _disk_needed(session: Session) -> int:
     """Checkpoints that may exist at once (float32 weights, and twice that for the optimizer), and the result."""
     trained = sum(weight.numel() for weight in session.masters.weights.values()) * 4
+    each = 5 if session.settings.method == "adalora" else 3  # weights, moments, and what AdaLoRA weighs
     copies = session.settings.save_total_limit + 2  # the best one, and one that is being written
     whole = parameter_count(session.model) * machine.dtype_of(session.settings.precision).itemsize
-    result = trained if session.settings.method == "lora" else whole
-    return trained * 3 * copies + result + (100 << 20)
+    result = 2 * trained if isinstance(session.model, PeftModel) else whole
+    return trained * each * copies + result + (100 << 20)
 
 
 def _bytes_in(folder: Path) -> int:
@@ -224,6 +229,8 @@ def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Liste
 
     A head that was just drawn answers by chance: in its place stand the answers that need no model.
     """
+    if session.new_head and session.task.kind == "mark":
+        return nothing_marked([gold_json(gold_spans(item.example), item.example.text) for item in session.test])
     if session.new_head:
         gold = [item.example.label.name for item in session.test if isinstance(item.example.label, Category)]
         return commonest_answers(gold, session.prepared.counts["train"], session.task.categories)
@@ -238,7 +245,12 @@ def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Liste
 def _first_answers(session: Session, before: Answers) -> list[dict[str, str]]:
     """What the model said to the first test items, for a person to see."""
     said = zip(session.test[:_SHOWN_ANSWERS], before.predicted, before.gold, strict=False)
-    return [{"text": item.example.text, "answer": answer, "wanted": gold} for item, answer, gold in said if answer]
+    read = in_words if session.task.kind == "mark" else str
+    return [
+        {"text": item.example.text, "answer": read(answer), "wanted": read(gold)}
+        for item, answer, gold in said
+        if answer
+    ]
 
 
 def _ask_test(run: Run, session: Session, when: str, stop: StopRequest, listen: Listener) -> Answers:

@@ -64,6 +64,7 @@ def workload(
     scored = (prepared.dev[: settings.eval_max_samples], prepared.test[: settings.eval_max_samples])
     dev, test = (_read(items, reads, engine, most) for items in scored)
     evaluations = -(-pace.rate.steps // (settings.eval_steps or 1))
+    trained = sum(weight.numel() for weight in masters.weights.values())
     trials = len(TRIED_RATES) if settings.probe_learning_rate else 0
     tried = _read(scored[0][:TRIED_ITEMS], reads, engine, most)
     steps_ahead = pace.rate.steps + trials * tried_steps(pace)
@@ -71,11 +72,11 @@ def workload(
         engine=engine.name,
         under=sum(sizes[:lowest]),
         above=sum(sizes[lowest:]),
-        trained=sum(weight.numel() for weight in masters.weights.values()),
+        trained=trained,
         width=embeddings(model).embedding_dim,
         vocabulary=head_width(model),
         bytes_per_weight=embeddings(model).weight.itemsize,
-        present_bytes=machine.memory_now_bytes(),
+        present_bytes=machine.memory_now_bytes() + (4 * trained if trials else 0),  # what learns, to be put back
         peak_bytes=machine.peak_memory_bytes(),
         learned=Pass(
             max(tokens for step in passes for tokens, _ in step),

@@ -172,9 +172,7 @@ def _show_problems(found: Checked) -> None:
 def _show_next(found: Checked, parsed: Parsed) -> None:
     out = output()
     out.show("")
-    if found.kind == "mark":
-        out.show(t("marked spans are read and checked, but not trained yet"))
-    elif parsed.settings.model:
+    if parsed.settings.model:
         out.show_styled([(t("ready to train:"), "1;32"), (" " + _train_command(parsed), "")])
     else:
         out.show(t("the data can be trained on. What would be learned, token by token:"))

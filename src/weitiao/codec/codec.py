@@ -8,7 +8,7 @@ inside a user's text stay plain text. framed.py gives the same faster.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,17 @@ class Encoding:
     def asked(self) -> int:
         """How many tokens are learned."""
         return int(np.count_nonzero(self.learned))
+
+
+@dataclass(frozen=True, slots=True)
+class TextEncoding:
+    """A plain text as tokens, and where each comes from."""
+
+    tokens: NDArray[np.int32]  # [T]
+    places: NDArray[np.int32]  # [T, 2] code points: first, and the one behind the last
+    before: int  # control tokens with which the tokenizer begins a text; they come from nowhere in it
+    behind: int  # those with which it ends one
+    control_tokens: int = 0  # written out in the text, and read as plain text
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +108,8 @@ class Codec:
 
         With ``offsets`` it is also said where each token stands in its text; what the tokenizer adds stands nowhere.
         """
-        counts = [self.control.count(text) for text in texts]
-        plain = [text for text, count in zip(texts, counts, strict=True) if not count]
-        blind = [text for text, count in zip(texts, counts, strict=True) if count]
-        seen = iter((self.tokenizer.encode_batch if offsets else self.tokenizer.encode_batch_fast)(plain))
-        unseen = iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
-        return [self._document(next(unseen if count else seen), count, offsets) for count in counts]
+        raws = self._raw_texts(texts, self.tokenizer.encode_batch if offsets else self.tokenizer.encode_batch_fast)
+        return [self._document(raw, count, offsets) for raw, count in raws]
 
     def encode_blanks(self, texts: Sequence[Sequence[str]], blank: int) -> list[NDArray[np.int32]]:
         """Plain texts in pieces, with the control token ``blank`` between each two, as the tokenizer begins and ends
@@ -113,16 +120,17 @@ class Codec:
         raws = self.control.encode(whole, add_special_tokens=True)
         return [np.array(self.control.ids_of(raw), dtype=np.int32) for raw in raws]
 
+    def encode_with_places(self, texts: Sequence[str]) -> list[TextEncoding]:
+        """Plain texts as the tokenizer begins and ends them, with the place of each token."""
+        return [_text_encoding(raw, count) for raw, count in self._raw_texts(texts, self.tokenizer.encode_batch)]
+
     def encode_texts(self, texts: Sequence[str], limit: int) -> list[PlainText]:
         """Plain texts as the tokenizer begins and ends them, and as transformers reads them without further ado.
 
         What is longer than ``limit`` tokens loses the end of its text, never the tokens that close it.
         """
-        counts = [self.control.count(text) for text in texts]
-        raws = self.tokenizer.encode_batch([text for text, count in zip(texts, counts, strict=True) if not count])
-        blind = [text for text, count in zip(texts, counts, strict=True) if count]
-        seen, unseen = iter(raws), iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
-        return [self._plain_text(next(unseen if count else seen), limit, count) for count in counts]
+        raws = self._raw_texts(texts, self.tokenizer.encode_batch)
+        return [self._plain_text(raw, limit, count) for raw, count in raws]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of ``tokens``, without control tokens."""
@@ -188,6 +196,16 @@ class Codec:
 
     def _ids(self, rendered: Rendered, raw: RawEncoding) -> list[int]:
         return self.control.ids_of(raw) if rendered.aliased else raw.ids
+
+    def _raw_texts(
+        self, texts: Sequence[str], encode_batch: Callable[[list[str]], list[RawEncoding]]
+    ) -> Iterator[tuple[RawEncoding, int]]:
+        """Each text encoded, and how many control tokens are written out in it."""
+        counts = [self.control.count(text) for text in texts]
+        seen = iter(encode_batch([text for text, count in zip(texts, counts, strict=True) if not count]))
+        blind = [text for text, count in zip(texts, counts, strict=True) if count]
+        unseen = iter(self.control.encode(blind, add_special_tokens=True) if blind else [])
+        return ((next(unseen if count else seen), count) for count in counts)
 
     def _document(self, raw: RawEncoding, control_tokens: int, offsets: bool) -> Encoding:
         ids = np.array(raw.ids, dtype=np.int32)
@@ -297,6 +315,13 @@ class _Whole:
     raw: RawEncoding
     ids: list[int]
     endings: list[tuple[int, Ending]]  # of the prompt of each learned reply: the number of its first token, and it
+
+
+def _text_encoding(raw: RawEncoding, control_tokens: int) -> TextEncoding:
+    tokens, places = np.array(raw.ids, dtype=np.int32), np.array(raw.offsets, dtype=np.int32).reshape(-1, 2)
+    own = np.flatnonzero(np.array(raw.special_tokens_mask, dtype=np.int32) == 0)
+    before, behind = (int(own[0]), len(tokens) - 1 - int(own[-1])) if len(own) else (len(tokens), 0)
+    return TextEncoding(tokens, places, before, behind, control_tokens)
 
 
 def _last_line(text: str) -> str:

@@ -1,6 +1,8 @@
 """From an example to the conversation that a model reads, and the answer it should give. One rule for every caller."""
 
-from weitiao.example import Category, Example, Message, Reply, Task
+from weitiao.codec.listed import listed
+from weitiao.data.spans import outermost
+from weitiao.example import Category, Example, Message, Reply, Spans, Task
 
 
 def conversation(example: Example, task: Task) -> tuple[Message, ...]:
@@ -11,11 +13,13 @@ def conversation(example: Example, task: Task) -> tuple[Message, ...]:
 
 
 def answer(example: Example) -> str | None:
-    """The text that the model should give: the reply or the category's name; None where there is neither."""
+    """The text that the model should give: the reply, the category's name, the spans as lines; None without a label."""
     match example.label:
         case Reply(text):
             return text
         case Category(name):
             return name
+        case Spans():
+            return listed(outermost(example.label, example.text), example.text)
         case _:
             return None

@@ -204,6 +204,10 @@ def _task(kind: Kind, keys: Keys, tally: npt.NDArray[np.int64], question: str | 
             t("{path} has one category only: {names}", path=main.path, names=", ".join(categories) or '""'),
             _column_hint(main),
         )
+    if not categories:
+        raise DataError(
+            t("{path} marks nothing in any text", path=main.path), t("name the column of the marks: --label-column")
+        )
     return Task(kind, question or _default_question(kind, categories, keys.han_share), categories)
 
 
@@ -213,7 +217,9 @@ def _default_question(kind: Kind, categories: Sequence[str], han_share: float) -
     names = ("、" if chinese else ", ").join(categories)
     listed = len(categories) <= _LISTED_IN_QUESTION
     if kind == "mark":
-        return f"找出下面文本中的这些内容：{names}。" if chinese else f"Find these in the text: {names}."
+        if chinese:
+            return f"找出下面文本中的这些内容：{names}。每行写一处，如“{categories[0]}: 原文”；没有就写“-”。"
+        return f"Find these in the text: {names}. Write one a line, as {categories[0]}: words of it; or - for none."
     if chinese:
         return f"下面的文本属于哪一类？可选：{names}。" if listed else "下面的文本属于哪一类？"
     return (

@@ -67,6 +67,21 @@ def offset_spans(items: object, text: str, path: str) -> Spans:
     return Spans(tuple(sorted(spans, key=lambda span: (span.start, span.end))))
 
 
+def outermost(spans: Spans, text: str) -> tuple[Span, ...]:
+    """Spans that lie neither in nor across one another, in reading order and without white space at their ends.
+
+    Of several that overlap the first stays, and of several that begin together the longest.
+    """
+    kept: list[Span] = []
+    for span in sorted(spans.spans, key=lambda span: (span.start, -span.end)):
+        inside = text[span.start : span.end]
+        start = span.start + len(inside) - len(inside.lstrip())
+        end = span.start + len(inside.rstrip())
+        if start < end and (not kept or start >= kept[-1].end):
+            kept.append(Span(start, end, span.name))
+    return tuple(kept)
+
+
 def is_span(item: object) -> bool:
     """Whether ``item`` has the form of a span."""
     if isinstance(item, list):

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from weitiao.codec import Codec
 from weitiao.codec.prompt import answer, conversation
 from weitiao.evaluation.answers import Answers
+from weitiao.evaluation.marked import dumped, gold_json, spans_json
+from weitiao.evaluation.marking import Marking, by_head, by_words
 from weitiao.evaluation.score import (
     category_log_probabilities,
     head_log_probabilities,
@@ -23,6 +25,7 @@ from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
 from weitiao.models.heads import use_of
 from weitiao.models.use import WORDS
+from weitiao.objectives.mark import gold_spans
 from weitiao.objectives.row import Row
 from weitiao.process import give_back
 from weitiao.training.engine import Engine
@@ -45,11 +48,14 @@ def ask(
     max_new_tokens: int = 128,
     on_progress: Progress | None = None,
 ) -> Answers:
-    """The model's answers to ``items``. Of kind reply, the first ``generated`` are also written out, greedily."""
+    """The model's answers to ``items``. What is answered in words, a reply or marks, is also written out, greedily, for
+    the first ``generated``."""
     give_back()  # what training has left free, and then what asking has
     try:
         if task.kind == "classify":
             return _classified(engine, items, task, codec, cutoff_len, on_progress)
+        if task.kind == "mark" and use_of(engine.model) != WORDS:
+            return _marked(engine, [example for example, _ in items], task, codec, cutoff_len, on_progress)
         return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
     finally:
         give_back()
@@ -103,6 +109,32 @@ def _classified(
     )
 
 
+def _marked(
+    engine: Engine,
+    examples: Sequence[Example],
+    task: Task,
+    codec: Codec,
+    cutoff_len: int,
+    on_progress: Progress | None,
+) -> Answers:
+    found: list[Marking] = []
+    for numbers in scored_together(len(examples)):
+        found += by_head(engine, [examples[number] for number in numbers], task, codec, cutoff_len)
+        if on_progress:
+            on_progress(numbers.stop, len(examples))
+    said = zip(found, examples, strict=True)
+    return Answers(
+        kind="mark",
+        gold=tuple(gold_json(gold_spans(example), example.text) for example in examples),
+        predicted=tuple(dumped(spans_json(one.found, example.text)) for one, example in said),
+        probabilities=None,
+        loss_sum=np.array([one.loss for one in found]),
+        loss_count=np.array([one.pieces for one in found], dtype=np.int64),
+        byte_count=np.zeros(len(found), dtype=np.int64),
+        generated=np.ones(len(found), dtype=np.bool_),
+    )
+
+
 def _predicted(
     engine: Engine,
     items: Sequence[tuple[Example, Row]],
@@ -113,7 +145,7 @@ def _predicted(
     max_new_tokens: int,
     on_progress: Progress | None,
 ) -> Answers:
-    written = min(generated, len(items)) if task.kind == "reply" else 0
+    written = min(generated, len(items)) if task.kind in ("reply", "mark") else 0
 
     def told(done: int) -> None:
         if on_progress:
@@ -134,6 +166,10 @@ def _predicted(
     examples = [example for example, _ in items[:written]]
     replies = _written(engine.model, examples, task, codec, max_new_tokens, lambda done: told(len(items) + done))
     gold = tuple(answer(example) or example.text for example, _ in items)
+    if task.kind == "mark":
+        gold = tuple(gold_json(gold_spans(example), example.text) for example, _ in items)
+        found = by_words(engine, examples, replies, task, codec)
+        replies = [dumped(spans_json(one, example.text)) for one, example in zip(found, examples, strict=True)]
     return Answers(
         kind=task.kind,
         gold=gold,

@@ -17,6 +17,15 @@ def commonest(counts: Mapping[str, int], categories: Sequence[str]) -> str:
     return max(categories, key=lambda name: counts.get(name, 0))
 
 
+def nothing_marked(gold: Sequence[str]) -> Answers:
+    """The answer that marks nothing to texts whose right marks are ``gold``; nothing is said of a label, so no loss."""
+    count = len(gold)
+    none = np.zeros(count, dtype=np.int64)
+    return Answers(
+        "mark", tuple(gold), ("",) * count, None, np.zeros(count), none, none, np.ones(count, dtype=np.bool_)
+    )
+
+
 def commonest_answers(gold: Sequence[str], counts: Mapping[str, int], categories: Sequence[str]) -> Answers:
     """Its answers to items whose right categories are ``gold``; ``counts`` are training rows by category."""
     # One more of each (Laplace), so that a category without training rows is not called impossible.

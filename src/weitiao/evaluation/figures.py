@@ -53,6 +53,8 @@ class Token:
 
     text: str
     learned: bool
+    label: str  # of a mark, that it learns; else ""
+    colour: int  # of the label's type
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +135,9 @@ def curve(report: Mapping[str, Any]) -> Curve:
     )
 
 
-def tokens(mask: Sequence[Mapping[str, Any]]) -> list[Token]:
+def tokens(mask: Sequence[Mapping[str, Any]], types: Sequence[str]) -> list[Token]:
     """The first tokens of the mask proof."""
-    return [
-        Token(str(one.get("text", "")).replace("\n", "↵\n"), bool(one.get("learned"))) for one in mask[:MASK_TOKENS]
-    ]
+    return [_token(one, types) for one in mask[:MASK_TOKENS]]
 
 
 def costs(cost: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -178,6 +178,13 @@ def _calibration_row(one: plots.Bin) -> tuple[str, Shown, str]:
 def _check(evaluation: Mapping[str, Any], name: str) -> Shown | None:
     score = (evaluation.get("scores") or {}).get(name)
     return measures.score_text(measures.measure(name), score) if isinstance(score, Mapping) else None
+
+
+def _token(one: Mapping[str, Any], types: Sequence[str]) -> Token:
+    label = str(one.get("label") or "")
+    name = label[2:]
+    colour = types.index(name) % plots.COLOURS if name in types else 0
+    return Token(str(one.get("text", "")).replace("\n", "↵\n"), bool(one.get("learned")), label if name else "", colour)
 
 
 def _written(value: Any) -> str:

@@ -17,6 +17,8 @@ ORDER = (
     "accuracy",
     "macro_f1",
     "span_f1",
+    "span_precision",
+    "span_recall",
     "auroc",
     "ece",
     "brier",
@@ -31,7 +33,7 @@ ORDER = (
 )
 _HEADLINES = {
     "classify": ("accuracy", "macro_f1"),
-    "mark": ("span_f1",),
+    "mark": ("span_f1", "span_precision", "span_recall"),
     "reply": ("loss", "chrf", "rouge_l"),
     "continue": ("bits_per_byte", "blank_accuracy", "loss", "perplexity"),
 }
@@ -182,6 +184,18 @@ def _per_category(name: str, stem: str, label: str) -> Measure | None:
             t("F1, {label}", label=label),
             t("Finding every “{label}” and raising no false alarm, in one number: 100 % is perfect.", label=label),
         ),
+        "span_precision": (
+            t("Precision, {label}", label=label),
+            t("Of the spans that were marked “{label}”, the share that is right.", label=label),
+        ),
+        "span_recall": (
+            t("Recall, {label}", label=label),
+            t("Of the spans that really are “{label}”, the share that was found.", label=label),
+        ),
+        "span_f1": (
+            t("F1, {label}", label=label),
+            t("Finding every “{label}” and marking nothing else, in one number: 100 % is perfect.", label=label),
+        ),
     }.get(stem)
     return Measure(name, made[0], made[1], "share", True) if made else None
 
@@ -191,6 +205,20 @@ def _plain() -> dict[str, Measure]:
         ("accuracy", t("Accuracy"), t("The share of test rows that got the right answer."), "share", True),
         ("macro_f1", t("Macro F1"), t("F1 of each category, averaged so that a rare one counts fully."), "share", True),
         ("span_f1", t("Span F1"), t("Finding every span and marking nothing else, in one number."), "share", True),
+        (
+            "span_precision",
+            t("Span precision"),
+            t("Of the spans that were marked, the share with the right type and borders."),
+            "share",
+            True,
+        ),
+        (
+            "span_recall",
+            t("Span recall"),
+            t("Of the spans that should be marked, the share that was found."),
+            "share",
+            True,
+        ),
         ("auroc", t("AUROC"), t("How well the probabilities rank: 1 is perfect, 0.5 is guessing."), "index", True),
         ("ece", t("Calibration error"), t("How far confidence is from being right, on average."), "share", False),
         (

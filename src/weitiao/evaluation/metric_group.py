@@ -101,8 +101,8 @@ def _score(estimate: _Estimate) -> Score:
         low, high = metric.limits
     elif _at_an_end(estimate):
         # Every resample is the same there. A mean of values within [0, top] varies at most as right and wrong do.
-        top = metric.top or 1.0
-        shared = wilson(min(value / top, 1.0) * estimate.units, estimate.units)
+        top, units = metric.top or 1.0, min(estimate.units, metric.count)
+        shared = wilson(min(value / top, 1.0) * units, units)
         low, high = shared.low * top, shared.high * top
     else:
         low, high = metric.interval(value, estimate.replicates, estimate.units)

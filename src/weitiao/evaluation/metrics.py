@@ -3,9 +3,10 @@
 Separate so that whoever wants numbers needs one import. Nothing here needs torch, and no result ever holds NaN: a
 metric that is not defined is left out, and :func:`details` says why.
 
-Metrics of ``classify``: accuracy, macro_f1, f1/LABEL, precision/LABEL, recall/LABEL, ece, brier, loss, auroc. Of the
-other kinds: loss (nats per token), perplexity, bits_per_byte or, where tokens were hidden, blank_accuracy, and of
-generated replies exact_match, chrf, bleu, rouge_l.
+Metrics of ``classify``: accuracy, macro_f1, f1/LABEL, precision/LABEL, recall/LABEL, ece, brier, loss, auroc. Of
+``mark``: span_f1, span_precision, span_recall, each of them /TYPE, and loss. Of the other kinds: loss (nats per token),
+perplexity, bits_per_byte or, where tokens were hidden, blank_accuracy, and of generated replies exact_match, chrf,
+bleu, rouge_l.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from weitiao.evaluation.omissions import has_probabilities, omitted_of_categorie
 from weitiao.evaluation.overlap import bleu_tokenizer, han_share
 from weitiao.evaluation.ranking import ranking_metrics
 from weitiao.evaluation.replies import generation_metrics, loss_metrics, scored
+from weitiao.evaluation.spans import omitted_spans, span_metrics, span_table, unmatched, weaker
 from weitiao.evaluation.statistics import Difference, Score
 
 __all__ = ["Answers", "Difference", "Score", "details", "differences", "scores"]
@@ -85,11 +87,15 @@ def details(answers: Answers, categories: Sequence[str] = ()) -> dict[str, Any]:
     and ``precision``, ``recall``, ``f1`` as scores or None), ``majority`` (``category``, ``share``: what the
     commonest answer alone would get), and with probabilities ``calibration`` (bins ``low``, ``high``, ``count``,
     ``confidence``, ``accuracy``, ``interval``) and ``ece_by_chance`` (the mean ece of a perfectly calibrated model
-    with these confidences). Else: ``tokens``, ``bytes``, ``generated``, and where replies were generated
-    ``bleu_tokenizer`` and ``han_share``.
+    with these confidences). ``mark``: ``per_class`` (``category``, and how many spans are ``support``, ``predicted``,
+    ``found``), ``spans`` (right ones in all), ``weaker`` (F1 by ``borders`` whatever the type, and by ``overlap``) and
+    ``unmatched`` (spans that were written and are not in the text). Else: ``tokens``, ``bytes``, ``generated``, and
+    where replies were generated ``bleu_tokenizer`` and ``han_share``.
     """
     if answers.kind == "classify":
         return _category_details(answers, categories)
+    if answers.kind == "mark":
+        return _span_details(answers, categories)
     written = np.flatnonzero(answers.generated)
     use = scored(answers)
     found: dict[str, Any] = {
@@ -108,6 +114,8 @@ def _groups(
 ) -> tuple[MetricGroup, ...]:
     if not len(answers):
         return ()
+    if answers.kind == "mark":
+        return span_metrics(answers, categories, written), loss_metrics(answers, use)
     if answers.kind != "classify":
         return loss_metrics(answers, use), generation_metrics(answers, written)
     gold, predicted = category_indices(answers, categories)
@@ -115,6 +123,21 @@ def _groups(
     if has_probabilities(answers):
         groups += [calibration_metrics(answers, gold, predicted, seed), ranking_metrics(answers, gold)]
     return tuple(groups)
+
+
+def _span_details(answers: Answers, types: Sequence[str]) -> dict[str, Any]:
+    items, answers = len(answers), select(answers, np.asarray(answers.generated, dtype=np.bool_))
+    table = span_table(answers, types)
+    return {
+        "items": items,
+        "marked": len(answers),
+        "categories": list(types),
+        "per_class": table,
+        "spans": sum(row["support"] for row in table),
+        "weaker": weaker(answers, seed=0),
+        "unmatched": unmatched(answers),
+        "omitted": omitted_spans(answers, types),
+    }
 
 
 def _category_details(answers: Answers, categories: Sequence[str]) -> dict[str, Any]:

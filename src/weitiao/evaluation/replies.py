@@ -30,7 +30,7 @@ def loss_metrics(answers: Answers, items: Mask) -> MetricGroup:
     """``loss`` in nats per token, ``perplexity`` = exp(loss), ``bits_per_byte``, over ``items``, all of them scored.
 
     Of texts in which tokens were hidden ``blank_accuracy``, the share of those that were guessed right; bits per byte
-    are then of no text.
+    are then of no text. Of marks only the loss: what is predicted there may be labels, not text.
 
     Sums are divided once, so a token counts the same in a short text and a long one. ``count`` is the number of
     items: they were drawn from the world, their tokens were not.
@@ -41,9 +41,9 @@ def loss_metrics(answers: Answers, items: Mask) -> MetricGroup:
     sums = np.column_stack([column[chosen] for column in counts])
     total = sums.sum(axis=0)
     metrics = [Metric("loss", len(chosen), top=None)] if len(chosen) else []
-    if metrics and total[0] / total[1] <= LARGEST_LOSS:
+    if metrics and answers.kind != "mark" and total[0] / total[1] <= LARGEST_LOSS:
         metrics.append(Metric("perplexity", len(chosen), interval=_perplexity_limits, top=None))
-    if metrics and total[2] > 0:
+    if metrics and answers.kind != "mark" and total[2] > 0:
         metrics.append(Metric("bits_per_byte", len(chosen), top=None))
     if metrics and answers.hit_count is not None:
         metrics.append(Metric("blank_accuracy", len(chosen)))

@@ -55,6 +55,7 @@ def _frame(report: Mapping[str, Any], language: Language) -> dict[str, Any]:
 def _told(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "paired": sections.paired(report),
+        "marks": report["task"]["kind"] == "mark",
         "task": titles.kind_title(report["task"]["kind"]),
         "method": titles.method_title(report["model"]["method"]),
         "weights": sections.weights(report["model"]),
@@ -87,7 +88,8 @@ def _drawn(report: Mapping[str, Any]) -> dict[str, Any]:
         "curve": figures.curve(report),
         "costs": figures.costs(report["cost"]),
         "settings": figures.settings(report),
-        "mask": figures.tokens(report["mask"]),
+        "mask": figures.tokens(report["mask"], report["task"]["categories"]),
+        "labelled": any(token.get("label") for token in report["mask"]),
         "learned_count": sum(bool(token.get("learned")) for token in report["mask"]),
     }
 
@@ -147,6 +149,8 @@ def _item_words(report: Mapping[str, Any]) -> dict[str, Any]:
         "changes": {change: _change_title(report, change) for change in sections.CHANGES},
         "answers": report["task"]["kind"] in ("classify", "mark"),
         "paired": paired,
+        "types": report["task"]["categories"] if report["task"]["kind"] == "mark" else [],
+        "colours": plots.COLOURS,
         "gold": t("right answer") if report["task"]["kind"] in ("classify", "mark") else t("reference"),
         "before": t("before"),
         "after": t("after") if paired else t("answer"),

@@ -56,7 +56,7 @@ BLANK: dict[str, Any] = {
 }
 ENTRY = {"source": "", "outcome": "", "reason": "", "detail": ""}
 PROBLEM = {"kind": "", "where": "", "message": ""}
-ITEM = {
+ITEM: dict[str, Any] = {
     "source": "",
     "text": "",
     "gold": "",
@@ -65,6 +65,7 @@ ITEM = {
     "before_confidence": None,
     "after_confidence": None,
     "change": "",
+    "marks": {},
 }
 
 # What can repaint a terminal, reorder a line, or cannot be written as UTF-8. Tab and line break stay.

@@ -85,9 +85,11 @@ def headline_rows(report: Mapping[str, Any]) -> list[MetricRow]:
 def category_rows(report: Mapping[str, Any]) -> list[tuple[str, int, list[MetricRow]]]:
     """For each category its name, its test rows, and its precision, recall and F1, where they were measured."""
     tested = test_counts(report)
+    prefix = "span_" if report["task"]["kind"] == "mark" else ""
+    stems = [f"{prefix}{stem}" for stem in ("precision", "recall", "f1")]
     rows = []
     for category in report["task"]["categories"]:
-        cells = [metric_row(report, f"{stem}/{category}") for stem in ("precision", "recall", "f1")]
+        cells = [metric_row(report, f"{stem}/{category}") for stem in stems]
         if any(cell.before or cell.after for cell in cells):
             rows.append((category, tested.get(category, 0), cells))
     return rows
@@ -96,6 +98,9 @@ def category_rows(report: Mapping[str, Any]) -> list[tuple[str, int, list[Metric
 def test_counts(report: Mapping[str, Any]) -> dict[str, int]:
     """Test rows of each category: as counted in the answers, else as counted in the split."""
     categories = report["task"]["categories"]
+    if report["task"]["kind"] == "mark":
+        table = report["after"]["details"].get("per_class") or report["before"]["details"].get("per_class") or []
+        return {row["category"]: row["support"] for row in table}
     matrix = report["after"]["details"].get("confusion") or report["before"]["details"].get("confusion")
     if matrix and len(matrix) == len(categories):
         return {name: sum(row) for name, row in zip(categories, matrix, strict=True)}
@@ -200,6 +205,7 @@ def comparisons(report: Mapping[str, Any]) -> list[str]:
                 interval=shown.interval if shown else "",
             )
         )
+    said += _of_marks(details)
     if details.get("ece_by_chance") is not None:
         said.append(
             t(
@@ -207,6 +213,30 @@ def comparisons(report: Mapping[str, Any]) -> list[str]:
                 "about {share} by chance.",
                 share=measures.percent(details["ece_by_chance"], 1),
             )
+        )
+    return said
+
+
+def _of_marks(details: Mapping[str, Any]) -> list[str]:
+    """F1 where less is asked than the right type and both borders, and what was written but is not in the text."""
+    weaker = details.get("weaker") or {}
+    shown = {name: measures.score_text(measures.measure("span_f1"), score) for name, score in weaker.items()}
+    borders, overlap = shown.get("borders"), shown.get("overlap")
+    said = []
+    if borders and overlap:
+        said.append(
+            t(
+                "Where only the borders must be right, F1 is {borders} (95 % interval {in_borders}); "
+                "where the type must be right and a part of the span is enough, {overlap} ({in_overlap}).",
+                borders=borders.value,
+                in_borders=borders.interval,
+                overlap=overlap.value,
+                in_overlap=overlap.interval,
+            )
+        )
+    if details.get("unmatched"):
+        said.append(
+            t("Written and not in the text: {count}. Each counts as a wrong mark.", count=f"{details['unmatched']:,}")
         )
     return said
 

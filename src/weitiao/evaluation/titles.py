@@ -38,6 +38,17 @@ def method_title(method: str) -> str:
         "lora": t("LoRA: small added matrices learn, the model itself stays as it was"),
         "full": t("full: every weight learns"),
         "top_layers": t("top layers: only the last blocks learn"),
+        "bitfit": t("BitFit: only the biases learn, or the norms' weights where there are none"),
+        "rslora": t("rsLoRA: LoRA that counts as much at every rank"),
+        "dora": t("DoRA: LoRA for the direction of each weight, a factor for its length"),
+        "loraplus": t("LoRA+: LoRA whose second matrices learn faster"),
+        "pissa": t("PiSSA: LoRA that begins with the largest part of each weight"),
+        "olora": t("OLoRA: LoRA that begins with an orthonormal part of each weight"),
+        "adalora": t("AdaLoRA: LoRA that gives more rank to the layers that need it"),
+        "ia3": t("IA³: factors for keys, values and the gated unit learn"),
+        "prefix": t("prefix tuning: what every block reads of virtual tokens learns"),
+        "prompt": t("prompt tuning: virtual tokens before every text learn"),
+        "p_tuning": t("P-tuning: virtual tokens learn through a small network"),
     }
     return titles.get(method, method)
 

@@ -18,7 +18,7 @@ _SHOWN_FOR: dict[Kind, tuple[str, ...]] = {
     "classify": ("accuracy", "macro_f1", "ece"),
     "reply": ("loss", "chrf", "rouge_l", "exact_match"),
     "continue": ("bits_per_byte", "blank_accuracy"),
-    "mark": ("loss",),
+    "mark": ("span_f1", "span_precision", "span_recall"),
 }
 
 
@@ -72,6 +72,9 @@ def _wording(name: str) -> _Wording:
     wordings = {
         "accuracy": _Wording(t("accuracy"), 1, percent=True),
         "macro_f1": _Wording(t("macro-F1"), 1, percent=True),
+        "span_f1": _Wording(t("the span F1"), 1, percent=True),
+        "span_precision": _Wording(t("the span precision"), 1, percent=True),
+        "span_recall": _Wording(t("the span recall"), 1, percent=True),
         "ece": _Wording(t("the calibration error (lower is better)"), 1, percent=True),
         "loss": _Wording(t("the loss per token (lower is better)"), 3, percent=False),
         "bits_per_byte": _Wording(t("the bits per byte (lower is better)"), 3, percent=False),

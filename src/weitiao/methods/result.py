@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict
+from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTuner
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from weitiao.methods.lora import ADAPTER
+from weitiao.methods.layout import as_saved
 from weitiao.models.anatomy import plain
 from weitiao.models.chatter import silenced
 from weitiao.models.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
@@ -84,18 +84,15 @@ def merge(model: PeftModel) -> PreTrainedModel:
 
 
 def _write_adapter(model: PeftModel, folder: Path, weights: Mapping[str, Tensor], base_folder: Path) -> None:
-    tensors = get_peft_model_state_dict(
-        model, {**model.state_dict(), **weights}, adapter_name=ADAPTER, save_embedding_layers=False
-    )
+    tensors, config = as_saved(model, weights)
     whole = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
     save_file(whole, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     # A file of its own: more than one note in the weights' header stands in an order that changes from run to run.
     use = use_of(model)
     named = {} if use == WORDS else {"categories": list(use.categories), "several": use.several}  # PEFT keeps none
     _write_json(folder / BASE_NOTE, {"base": weights_digest(base_folder), **named})
-    config: dict[str, Any] = model.peft_config[ADAPTER].to_dict()
-    config |= {"base_model_name_or_path": str(base_folder.absolute()), "inference_mode": True}
-    _write_json(folder / ADAPTER_CONFIG, config)
+    stated = {"base_model_name_or_path": str(base_folder.absolute()), "inference_mode": True}
+    _write_json(folder / ADAPTER_CONFIG, {**config, **stated})
 
 
 def _write_model(model: PreTrainedModel, folder: Path, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:

@@ -16,7 +16,9 @@ from transformers.pytorch_utils import Conv1D
 from weitiao.errors import ModelError
 from weitiao.words import t
 
-_ADAPTER = "lora_"
+ADAPTER = "default"  # PEFT's name of a model's only adapter
+START = "start"  # beside it, what an adapter began with and is subtracted; see weitiao.methods.lora
+_ADDED = ("lora_", "ia3_", ".ranknum.", "prompt_encoder.")  # in the names of what an adapter adds
 _SPARE = ".original_module."  # the head as it was, beside the one that learns
 
 Model = PreTrainedModel | PeftModel
@@ -90,7 +92,7 @@ def linear_names(model: PreTrainedModel | PeftModel) -> list[str]:
     """The last names of all linear layers inside the blocks, sorted: ``["down_proj", …]``. Never the head."""
     names = set()
     for name, module in blocks(model).named_modules():
-        if isinstance(module, nn.Linear | Conv1D) and _ADAPTER not in name:
+        if isinstance(module, nn.Linear | Conv1D) and not _is_added(name):
             names.add(name.removesuffix(".base_layer").rpartition(".")[2])
     return sorted(names)
 
@@ -98,8 +100,12 @@ def linear_names(model: PreTrainedModel | PeftModel) -> list[str]:
 def parameter_count(model: PreTrainedModel | PeftModel) -> int:
     """How many numbers the model itself has: shared ones once, an adapter's not."""
     return sum(
-        weight.numel() for name, weight in model.named_parameters() if _ADAPTER not in name and _SPARE not in name
+        weight.numel() for name, weight in model.named_parameters() if not _is_added(name) and _SPARE not in name
     )
+
+
+def _is_added(name: str) -> bool:
+    return any(mark in name for mark in _ADDED)
 
 
 def _blocks_and_owner(model: PreTrainedModel | PeftModel) -> tuple[nn.ModuleList, nn.Module]:

@@ -26,6 +26,8 @@ __all__ = [
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+TOKEN_KINDS = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING")  # adapters that are virtual tokens
+ADAPTER_KINDS = ("LORA", "IA3", *TOKEN_KINDS)
 _JSON_LIMIT = 64 << 20  # bytes; the index of a very large model has about 10 MB
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -54,10 +56,13 @@ def check_adapter(folder: Path) -> dict[str, Any]:
     _check_entries(folder)
     config = read_object(folder / ADAPTER_CONFIG)
     _refuse_code(folder / ADAPTER_CONFIG, config)
-    if config.get("peft_type") != "LORA":
+    if config.get("peft_type") not in ADAPTER_KINDS:
         raise ModelError(
             t("{path} is an adapter of kind {kind}", path=folder, kind=config.get("peft_type")),
-            t("only LORA adapters can be used so far; merge it into its base with PEFT, and use the result"),
+            t(
+                "adapters of these kinds can be used: {kinds}; merge it into its base with PEFT, and use the result",
+                kinds=", ".join(ADAPTER_KINDS),
+            ),
         )
     if config.get("megatron_config") is not None:  # PEFT would import whatever module the file names
         raise ModelError(
@@ -66,10 +71,23 @@ def check_adapter(folder: Path) -> dict[str, Any]:
         )
     if not (folder / ADAPTER_WEIGHTS).exists():
         _refuse_missing_weights(folder)
-    inspect_safetensors(folder / ADAPTER_WEIGHTS)
+    tensors = inspect_safetensors(folder / ADAPTER_WEIGHTS)
+    if config["peft_type"] in TOKEN_KINDS:
+        _check_virtual_tokens(folder, config, tensors)
     if (folder / "tokenizer.json").exists():
         _check_tokenizer(folder)
     return config
+
+
+def kind_of_adapter(adapter: Path | None) -> str:
+    """As PEFT calls it; empty for none."""
+    return str(check_adapter(adapter)["peft_type"]) if adapter else ""
+
+
+def virtual_tokens_of(adapter: Path | None) -> int:
+    """How many tokens of the context the adapter takes for itself."""
+    stated = check_adapter(adapter) if adapter else {}
+    return int(stated["num_virtual_tokens"]) if stated.get("peft_type") in TOKEN_KINDS else 0
 
 
 def weight_files(folder: Path) -> dict[Path, dict[str, TensorInfo]]:
@@ -178,6 +196,26 @@ def _check_sizes(folder: Path, config: dict[str, Any], tensors: list[TensorInfo]
                 held=held,
             ),
             t("fetch the model again"),
+        )
+
+
+def _check_virtual_tokens(folder: Path, config: dict[str, Any], tensors: dict[str, TensorInfo]) -> None:
+    """PEFT makes room for what the configuration says before it looks at what there is."""
+    tokens, width, layers = (config.get(name) for name in ("num_virtual_tokens", "token_dim", "num_layers"))
+    if config["peft_type"] == "PREFIX_TUNING" and isinstance(width, int) and isinstance(layers, int):
+        width *= 2 * layers
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if found != {"prompt_embeddings": (tokens, width)}:
+        raise ModelError(
+            t(
+                "{path}: adapter_config.json describes {tokens} virtual tokens of {width} numbers, "
+                "the file holds {found}",
+                path=folder,
+                tokens=tokens,
+                width=width,
+                found=", ".join(f"{name} {list(shape)}" for name, shape in list(found.items())[:3]),
+            ),
+            t("fetch the adapter again"),
         )
 
 

@@ -13,6 +13,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from weitiao.codec import Codec
 from weitiao.models.anatomy import Model, plain
+from weitiao.models.virtual import cache_of, virtual_pairs, virtual_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,17 @@ def generate(
 
     ``on_token`` is called after each forward pass. What either of them raises ends the generation.
     """
-    length = max(len(prompt) for prompt in prompts)
+    length, virtual = max(len(prompt) for prompt in prompts), virtual_tokens(model)
+    if virtual and min(len(prompt) for prompt in prompts) < length and _has_window(model):
+        # A window counts places, and padding lies between virtual tokens and prompt: alone, no prompt has any.
+        return [generate(model, codec, [prompt], sampling, on_text, on_token)[0] for prompt in prompts]
     pad = min(codec.stop_ids, default=0)
     tokens = np.full((len(prompts), length), pad, dtype=np.int64)
-    mask = np.zeros((len(prompts), length), dtype=np.int64)
+    mask = np.zeros((len(prompts), virtual + length), dtype=np.int64)
+    mask[:, :virtual] = 1
     for number, prompt in enumerate(prompts):
         tokens[number, length - len(prompt) :] = prompt
-        mask[number, length - len(prompt) :] = 1
+        mask[number, virtual + length - len(prompt) :] = 1
     model.eval()
     device = next(model.parameters()).device
     with torch.inference_mode(), torch.random.fork_rng(devices=[]):
@@ -54,6 +59,7 @@ def generate(
         output = plain(model).generate(  # type: ignore[operator]
             input_ids=torch.from_numpy(tokens).to(device),
             attention_mask=torch.from_numpy(mask).to(device),
+            past_key_values=cache_of(virtual_pairs(model), len(prompts)) if virtual else None,
             generation_config=_configuration(sampling, codec, pad),
             streamer=_TextStreamer(codec, on_text) if on_text else None,
             stopping_criteria=StoppingCriteriaList([_Watched(on_token)] if on_token else []),
@@ -78,6 +84,10 @@ def _configuration(sampling: Sampling, codec: Codec, pad: int) -> GenerationConf
         pad_token_id=pad,
         **chosen,
     )
+
+
+def _has_window(model: Model) -> bool:
+    return bool(plain(model).config.to_dict().get("sliding_window"))
 
 
 def _reply(tokens: list[int], codec: Codec) -> str:

@@ -24,6 +24,8 @@ def use_of(model: Model) -> Use:
     if inner.get_output_embeddings() is not None:
         return WORDS
     names = {int(number): str(name) for number, name in dict(inner.config.id2label or {}).items()}
+    if type(inner).__name__.endswith("ForTokenClassification"):
+        return Use("tokens", tuple(names[number] for number in sorted(names)))
     several = inner.config.problem_type == "multi_label_classification"
     return Use("category", tuple(names[number] for number in sorted(names)), several)
 

@@ -7,6 +7,7 @@ Nothing is fetched from a hub, no code of a model's folder runs, and no random s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from math import prod
@@ -17,7 +18,6 @@ import torch
 from peft import (
     PeftConfig,
     PeftModel,
-    TaskType,
     get_peft_model,
     get_peft_model_state_dict,
     set_peft_model_state_dict,
@@ -27,6 +27,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -35,13 +36,16 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
 )
 
 from weitiao.errors import MachineError, ModelError
 from weitiao.models.anatomy import embeddings
 from weitiao.models.chatter import silenced
+from weitiao.models.dropout import without_dropout
 from weitiao.models.files import (
     ADAPTER_WEIGHTS,
+    TOKEN_KINDS,
     check_adapter,
     check_folder,
     inspect_safetensors,
@@ -50,7 +54,7 @@ from weitiao.models.files import (
 )
 from weitiao.models.heads import POOLER, belongs_to_head, draw, head_modules
 from weitiao.models.source import ModelSource
-from weitiao.models.use import Head, Use, head_settings, needs_words, own_use
+from weitiao.models.use import TASK_TYPES, Head, Use, head_settings, needs_words, own_use
 from weitiao.words import t
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -59,6 +63,7 @@ _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _CLASSES: dict[Head, tuple[Any, Mapping[str, Any]]] = {
     "words": (AutoModelForCausalLM, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
     "category": (AutoModelForSequenceClassification, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES),
+    "tokens": (AutoModelForTokenClassification, MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES),
 }
 
 
@@ -184,6 +189,7 @@ def _configuration(folder: Path, use: Use, tokenizer: PreTrainedTokenizerBase) -
         raise ModelError(problem, t("transformers has none for it: use head: words, or another model"))
     if use.head != "words":
         _set_head(config, use, tokenizer)
+    without_dropout(config)
     return config
 
 
@@ -242,8 +248,9 @@ def _load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool, wanted
     _check_modules(model, adapter, names)
     try:
         if wanted.seed is not None:
-            return _with_new_head(model, adapter, trainable)
-        wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device="cpu")
+            return _with_new_head(model, adapter, trainable, wanted.use.head)
+        learns = trainable and config["peft_type"] not in TOKEN_KINDS  # those learn without the network that made them
+        wrapped = PeftModel.from_pretrained(model, str(adapter), is_trainable=learns, torch_device="cpu")
         expected = set(get_peft_model_state_dict(wrapped, save_embedding_layers=False))
     except ModelError:
         raise
@@ -256,10 +263,10 @@ def _load_adapter(model: PreTrainedModel, adapter: Path, trainable: bool, wanted
     return wrapped
 
 
-def _with_new_head(model: PreTrainedModel, adapter: Path, trainable: bool) -> PeftModel:
+def _with_new_head(model: PreTrainedModel, adapter: Path, trainable: bool, head: Head) -> PeftModel:
     """The adapter of another head: its matrices alone; the head beside them is the model's, which was drawn anew."""
     config = PeftConfig.from_pretrained(str(adapter))
-    config.task_type, config.inference_mode = TaskType.SEQ_CLS, not trainable
+    config.task_type, config.inference_mode = TASK_TYPES[head], not trainable
     config.modules_to_save = sorted(name.rpartition(".")[2] for name in head_modules(model))
     wrapped = get_peft_model(model, config)
     matrices = {name: tensor for name, tensor in load_file(adapter / ADAPTER_WEIGHTS).items() if ".lora_" in name}
@@ -273,7 +280,8 @@ def _with_new_head(model: PreTrainedModel, adapter: Path, trainable: bool) -> Pe
 
 def _check_modules(model: PreTrainedModel, adapter: Path, names: set[str]) -> None:
     modules = {name for name, _ in model.named_modules()}
-    meant = {name.removeprefix("base_model.model.").split(".lora_")[0] for name in names if ".lora_" in name}
+    inside = [re.split(r"\.(?:lora|ia3)_", name.removeprefix("base_model.model.")) for name in names]
+    meant = {parts[0] for parts in inside if len(parts) > 1}
     lost = sorted(meant - modules)
     if lost:
         raise _misfit(adapter, model, t("no module {names} in it", names=_few(lost)))

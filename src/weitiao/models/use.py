@@ -1,4 +1,4 @@
-"""What a model is used for, words or categories, and what its files say that it was made for.
+"""What a model is used for, words, categories or labels of tokens, and what its files say that it was made for.
 
 Separate from loading because it needs no torch: rows are made, checked and refused before anything heavy is loaded.
 """
@@ -14,7 +14,7 @@ from weitiao.models.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, inspect_safete
 from weitiao.models.source import BASE_NOTE, ModelSource
 from weitiao.words import t
 
-Head = Literal["words", "category"]
+Head = Literal["words", "category", "tokens"]
 Place = Literal["first", "last"]
 
 # Those whose own classifier reads the first token. A decoder's, whatever the family, reads the last.
@@ -23,6 +23,9 @@ ENCODERS = (
     "roberta", "xlm-roberta",
 )  # fmt: skip
 _CATEGORY = "ForSequenceClassification"
+_TOKENS = "ForTokenClassification"
+TASK_TYPES: dict[Head, str] = {"words": "CAUSAL_LM", "category": "SEQ_CLS", "tokens": "TOKEN_CLS"}
+"""What PEFT calls each head."""
 _SEVERAL = "multi_label_classification"
 _FROM_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")  # they count positions from behind padding's id
 _HEAD_WEIGHTS = (".score.weight", ".classifier.weight", ".classifier.out_proj.weight")
@@ -31,7 +34,10 @@ _CONTEXT = 2048
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a head answers: words of the vocabulary, or one of ``categories``; with ``several``, yes or no to each."""
+    """What a head answers: words of the vocabulary, or one of ``categories``; with ``several``, yes or no to each.
+
+    A head of ``tokens`` answers for each token that is asked, and its categories are labels such as ``B-person``.
+    """
 
     head: Head = "words"
     categories: tuple[str, ...] = ()
@@ -68,9 +74,15 @@ def place_of(config: Mapping[str, Any]) -> Place:
 def own_use(source: ModelSource) -> Use | None:
     """What the files say that the model answers; None for an encoder without a head, which answers nothing yet."""
     config = model_config(source)
-    if source.adapter is not None and read_object(source.adapter / ADAPTER_CONFIG).get("task_type") == "SEQ_CLS":
-        return _of_adapter(source, config)
-    if str((config.get("architectures") or [""])[0]).endswith(_CATEGORY):
+    if source.adapter is not None:
+        stated = read_object(source.adapter / ADAPTER_CONFIG).get("task_type")
+        head: Head = next((head for head, name in TASK_TYPES.items() if name == stated), "words")
+        if head != "words":
+            return _of_adapter(source, config, head)
+    architecture = str((config.get("architectures") or [""])[0])
+    if architecture.endswith(_TOKENS):
+        return Use("tokens", tuple(_named(config)))
+    if architecture.endswith(_CATEGORY):
         return Use("category", tuple(_named(config)), config.get("problem_type") == _SEVERAL)
     return None if is_encoder(config) else WORDS
 
@@ -88,26 +100,27 @@ def head_settings(use: Use) -> dict[str, Any]:
     """What transformers' configuration must say of ``use``."""
     if use.head == "words":
         return {}
+    kind = {} if use.head == "tokens" else {"problem_type": _SEVERAL if use.several else "single_label_classification"}
     return {
+        **kind,
         "id2label": dict(enumerate(use.categories)),
         "label2id": {name: number for number, name in enumerate(use.categories)},
-        "problem_type": _SEVERAL if use.several else "single_label_classification",
     }
 
 
-def _of_adapter(source: ModelSource, config: Mapping[str, Any]) -> Use:
+def _of_adapter(source: ModelSource, config: Mapping[str, Any], head: Head) -> Use:
     """PEFT keeps the head beside the adapter, and no names: ours are in the note, another's only counted."""
     assert source.adapter is not None
     note = source.adapter / BASE_NOTE
     stored = read_object(note) if note.is_file() else {}
     if stored.get("categories"):
-        return Use("category", tuple(map(str, stored["categories"])), bool(stored.get("several")))
+        return Use(head, tuple(map(str, stored["categories"])), bool(stored.get("several")))
     tensors = inspect_safetensors(source.adapter / ADAPTER_WEIGHTS)
     rows = [tensor.shape[0] for name, tensor in tensors.items() if name.endswith(_HEAD_WEIGHTS)]
     named = _named(config)
     count = rows[-1] if rows else len(named)
     names = named if len(named) == count else [f"LABEL_{number}" for number in range(count)]
-    return Use("category", tuple(names), config.get("problem_type") == _SEVERAL)
+    return Use(head, tuple(names), config.get("problem_type") == _SEVERAL)
 
 
 def _named(config: Mapping[str, Any]) -> list[str]:

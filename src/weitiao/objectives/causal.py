@@ -12,9 +12,11 @@ from typing import Literal
 import numpy as np
 
 from weitiao.codec import Codec, Encoding
+from weitiao.codec.listed import listed
 from weitiao.codec.prompt import answer, conversation
 from weitiao.data.ledger import Dropped
-from weitiao.example import Example, Message, Task
+from weitiao.data.spans import outermost
+from weitiao.example import Example, Message, Spans, Task
 from weitiao.objectives.row import IGNORE, Row
 from weitiao.words import t
 
@@ -28,11 +30,15 @@ _Encode = Callable[[tuple[Message, ...]], Encoding]
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An example as a row. ``shortened`` says for people what was left out to fit the context; empty if nothing was."""
+    """An example as a row. ``shortened`` says for people what was left out to fit the context; empty if nothing was.
+
+    ``notes`` are codes of what else of the label was not learned as it is, one each time.
+    """
 
     row: Row
     encoding: Encoding
     shortened: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +74,14 @@ def encode(
     for example, messages, encoding in zip(examples, conversations, encodings, strict=True):
         shortened = ""
         if len(encoding.tokens) > cutoff_len:
-            asked = len(messages[0].content) - len(example.text) if task.kind == "classify" else 0
-            encoding, shortened = _fitted(
-                messages,
-                encoding,
-                lambda shorter: codec.encode_conversations([shorter], learn == "replies")[0],
-                cutoff_len,
-                asked + 1,
-            )
+            asked = len(messages[0].content) - len(example.text) if task.kind in ("classify", "mark") else 0
+
+            def encoded(shorter: tuple[Message, ...], example: Example = example, asked: int = asked) -> Encoding:
+                if isinstance(example.label, Spans):
+                    shorter = _with_marks_left(shorter, example.label, asked)
+                return codec.encode_conversations([shorter], learn == "replies")[0]
+
+            encoding, shortened = _fitted(messages, encoding, encoded, cutoff_len, asked + 1)
         results.append(_checked(example, encoding, shortened, codec, cutoff_len))
     return results
 
@@ -158,6 +164,13 @@ def _with_shorter_question(
         else:
             beyond, tokens_beyond = length, len(tried.tokens)
     return best, len(content) - fits
+
+
+def _with_marks_left(messages: tuple[Message, ...], spans: Spans, asked: int) -> tuple[Message, ...]:
+    """The text after ``asked`` characters, which was shortened, with the marks that are still in it."""
+    text = messages[0].content[asked:]
+    left = Spans(tuple(span for span in spans.spans if span.end <= len(text)))
+    return (*messages[:-1], Message("assistant", listed(outermost(left, text), text)))
 
 
 def without_oldest_turn(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:

@@ -1,8 +1,19 @@
 """The settings of a run: read from flags, ``name=value`` and YAML, typed by one schema, written with their reasons."""
 
 from weitiao.settings.parse import VERSION, Parsed, make_settings, parse_settings
-from weitiao.settings.schema import Settings
+from weitiao.settings.schema import LORA_KINDS, METHODS, TOKEN_KINDS, Settings
 from weitiao.settings.write import settings_yaml
 from weitiao.settings.written import Translation
 
-__all__ = ["VERSION", "Parsed", "Settings", "Translation", "make_settings", "parse_settings", "settings_yaml"]
+__all__ = [
+    "LORA_KINDS",
+    "METHODS",
+    "TOKEN_KINDS",
+    "VERSION",
+    "Parsed",
+    "Settings",
+    "Translation",
+    "make_settings",
+    "parse_settings",
+    "settings_yaml",
+]

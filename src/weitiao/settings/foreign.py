@@ -11,6 +11,7 @@ from collections.abc import Callable
 from weitiao.errors import SettingsError
 from weitiao.settings.aliases import CANONICAL
 from weitiao.settings.forms import NO, YES, forms
+from weitiao.settings.schema import METHODS
 from weitiao.settings.unneeded import unneeded, unsupported
 from weitiao.settings.written import Translation, Value, Written
 from weitiao.words import t
@@ -18,7 +19,17 @@ from weitiao.words import t
 Answer = tuple[list[Written], Translation | None]
 """What one thing written becomes: settings under their canonical names, and what to show of it."""
 
-_METHODS = {"lora": "lora", "full": "full", "freeze": "top_layers", "top_layers": "top_layers"}
+_METHODS = {
+    **{name: name for name in METHODS},
+    "freeze": "top_layers",
+    "lora+": "loraplus",
+    "lora_plus": "loraplus",
+    "prefix_tuning": "prefix",
+    "p_tuning_v2": "prefix",
+    "ptuning_v2": "prefix",
+    "prompt_tuning": "prompt",
+    "ptuning": "p_tuning",
+}
 _DTYPES = {"bfloat16": "bf16", "bf16": "bf16", "float32": "fp32", "fp32": "fp32", "auto": "auto"}
 _DTYPES |= {f"torch.{name}": value for name, value in _DTYPES.items()}
 _OFF = NO | {"none", "", "default", "disabled"}
@@ -104,6 +115,21 @@ def _method(written: Written) -> Answer:
     return becomes(
         written, "method", _METHODS.get(text, written.value) if isinstance(written.value, str) else written.value
     )
+
+
+def _lora_kind(written: Written, kind: str) -> Answer:
+    if is_on(written):
+        return becomes(written, "method", kind)
+    return nothing(written, t("not needed: it is off here, too"))
+
+
+def _start(written: Written) -> Answer:
+    text = str(written.value).strip().lower()
+    if text in YES or is_off(written.value):
+        return nothing(written, t("not needed: LoRA begins as the model itself"))
+    if text == "olora" or text == "pissa" or text.startswith("pissa_niter_"):
+        return becomes(written, "method", text.partition("_")[0])
+    raise refusal(written, t("delete it, or write method: pissa or method: olora"))
 
 
 def _use_peft(written: Written) -> Answer:
@@ -211,7 +237,11 @@ def _overwrite(written: Written) -> Answer:
 CONVERSIONS: dict[str, Callable[[Written], Answer]] = {
     **dict.fromkeys(("bf16", "fp16", "fp32", "pure_bf16"), _precision_switch),
     **dict.fromkeys(("precision", "torch_dtype", "dtype"), _precision),
-    **dict.fromkeys(("finetuning_type", "train_type", "tuner_type", "adapter"), _method),
+    **dict.fromkeys(("method", "finetuning_type", "train_type", "tuner_type", "peft_type", "adapter"), _method),
+    **dict.fromkeys(("use_dora", "peft_use_dora"), lambda written: _lora_kind(written, "dora")),
+    **dict.fromkeys(("use_rslora", "peft_use_rslora"), lambda written: _lora_kind(written, "rslora")),
+    "pissa_init": lambda written: _lora_kind(written, "pissa"),
+    **dict.fromkeys(("init_lora_weights", "init_weights", "peft_init_lora_weights"), _start),
     "use_peft": _use_peft,
     **dict.fromkeys(("warmup", "warmup_steps", "num_warmup_steps", "lr_warmup_steps"), _warmup),
     **dict.fromkeys(("lora_targets", "lora_target", "target_modules", "lora_target_modules"), _targets),

@@ -20,7 +20,7 @@ from weitiao.settings.foreign import CONVERSIONS, Answer, translate
 from weitiao.settings.forms import Form, convert, forms
 from weitiao.settings.llamafactory import is_llamafactory, llamafactory
 from weitiao.settings.output_folder import check_output_dir
-from weitiao.settings.schema import Contradiction, Settings
+from weitiao.settings.schema import LORA_KINDS, Contradiction, Settings
 from weitiao.settings.settings_file import read_settings_file
 from weitiao.settings.unneeded import SWITCHES, unneeded, unsupported
 from weitiao.settings.written import Translation, Written, show, spelled
@@ -159,6 +159,8 @@ def _once(pieces: Sequence[Written]) -> dict[str, Written]:
     merged: dict[str, Written] = {}
     for piece in pieces:
         earlier = merged.get(piece.name)
+        if earlier and earlier.name == "method":
+            earlier, piece = _more_precise(earlier, piece)
         if earlier and _differ(earlier, piece):
             raise SettingsError(
                 t(
@@ -172,6 +174,13 @@ def _once(pieces: Sequence[Written]) -> dict[str, Written]:
             )
         merged[piece.name] = piece
     return merged
+
+
+def _more_precise(one: Written, other: Written) -> tuple[Written, Written]:
+    """Twice the method that says more, where the other is LoRA and this one of its kinds; else both as they are."""
+    if one.value == "lora" and other.value in LORA_KINDS:
+        return other, other
+    return (one, one) if other.value == "lora" and one.value in LORA_KINDS else (one, other)
 
 
 def _differ(one: Written, other: Written) -> bool:

@@ -23,11 +23,21 @@ FRESH = "preset:"
 TEMPLATES = ("plain", "chatml")
 """The built-in chat templates, for models that bring none."""
 
+METHODS = (
+    "full", "top_layers", "bitfit",
+    "lora", "rslora", "dora", "loraplus", "pissa", "olora", "adalora",
+    "ia3", "prefix", "prompt", "p_tuning",
+)  # fmt: skip
+LORA_KINDS = METHODS[METHODS.index("lora") : METHODS.index("adalora") + 1]
+"""The methods that the settings ``lora_*`` are for."""
+TOKEN_KINDS = METHODS[METHODS.index("prefix") :]
+"""The methods that learn virtual tokens."""
+
 METRICS = (
-    "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1",
+    "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1", "span_precision", "span_recall",
     "loss", "perplexity", "bits_per_byte", "blank_accuracy", "exact_match", "chrf", "bleu", "rouge_l",
 )  # fmt: skip
-LABEL_METRICS = ("f1/", "precision/", "recall/")
+LABEL_METRICS = ("f1/", "precision/", "recall/", "span_f1/", "span_precision/", "span_recall/")
 """What may stand before a label's name, as in ``f1/spam``."""
 
 
@@ -161,9 +171,15 @@ class Settings(BaseModel):
         "model", "auto", "The number format of the calculation. auto takes bf16 where the machine is fast at it."
     )
     # method
-    method: Literal["full", "top_layers", "lora"] = _setting(
-        "method", "lora", "Which weights may change: all of them, the top layers, or small LoRA matrices beside them."
-    )
+    method: Literal[
+        "full", "top_layers", "bitfit", "lora", "rslora", "dora", "loraplus", "pissa", "olora", "adalora",
+        "ia3", "prefix", "prompt", "p_tuning",
+    ] = _setting(
+        "method",
+        "lora",
+        "What learns: every weight (full), the top layers, only biases (bitfit); LoRA matrices beside the weights, of "
+        "seven kinds; factors (ia3); or virtual tokens before every text (prefix, prompt, p_tuning).",
+    )  # fmt: skip
     top_layers: int = _setting(
         "method", 4, "How many of the last layers may change with method top_layers.", ge=1, le=1000
     )
@@ -178,6 +194,17 @@ class Settings(BaseModel):
     )
     lora_targets: tuple[Text, ...] | Literal["all"] = _setting(
         "method", "all", "Which linear layers get LoRA matrices, by name, separated by commas; all means every one."
+    )
+    lora_plus_ratio: float | None = _setting(
+        "method",
+        None,
+        "How many times faster LoRA's second matrices learn than the first (LoRA+). Without it, 16 with method "
+        "loraplus, else 1.",
+        gt=0,
+        le=1024,
+    )
+    virtual_tokens: int | None = _setting(
+        "method", None, "How many virtual tokens the methods prefix, prompt and p_tuning learn.", ge=1, le=4096
     )
     # training
     learning_rate: float | None = _setting("training", None, "How far one step moves the weights at most.", gt=0, le=1)

@@ -18,7 +18,8 @@ _SWITCHES = """
     enable_liger_kernel use_liger_kernel flash_attention group_by_length streaming resize_vocab disable_tqdm
     logging_first_step use_cpu no_cuda low_cpu_mem_usage shift_attn remove_unused_columns
     include_num_input_tokens_seen ddp_find_unused_parameters dataloader_pin_memory dataloader_drop_last
-    eval_on_start compute_accuracy use_llama_pro disable_shuffling split_special_tokens
+    peft_use_dora peft_use_rslora pissa_convert eval_on_start compute_accuracy use_llama_pro disable_shuffling
+    split_special_tokens
 """
 SWITCHES = frozenset(_SWITCHES.split())
 """Foreign names that may stand alone on the command line, for yes."""
@@ -64,9 +65,9 @@ _QUANTIZATION = """
     quantization_device_map quant_method quant_bits bnb_4bit_compute_dtype bnb_4bit_quant_type
     bnb_4bit_use_double_quant
 """
+_CONVERSION = "pissa_convert pissa_iter loraplus_lr_embedding"
 _LORA_KINDS = """
-    use_dora use_rslora pissa_init pissa_convert loraplus_lr_ratio lorap_lr_ratio additional_target modules_to_save
-    lora_modules_to_save init_lora_weights create_new_adapter oft_rank oft_target
+    additional_target modules_to_save lora_modules_to_save create_new_adapter oft_rank oft_target
 """
 _OPTIMIZERS = """
     use_galore use_apollo use_badam use_muon use_adam_mini optim_args adafactor adam_beta1 adam_beta2 adam_epsilon
@@ -120,6 +121,7 @@ def _unneeded(_: Language) -> dict[str, str]:
             _PADDING: t("not needed: padding is never learned, and text never becomes a control token"),
             _PICTURES: t("not needed: only texts are learned"),
             _REPLIES: t("not needed: replies are learned as they stand in the data"),
+            _CONVERSION: t("not needed: the result is always plain LoRA on the untouched base"),
         }
     )
 
@@ -130,7 +132,7 @@ def _unsupported(_: Language) -> dict[str, str]:
         {
             _SHARDING: t("delete it: training runs in one process here; weitiao plan says whether the model fits"),
             _QUANTIZATION: t("delete it, and the weights stay in bf16 or fp32; or take a smaller model"),
-            _LORA_KINDS: t("delete it: plain LoRA is what method lora does"),
+            _LORA_KINDS: t("delete it: LoRA stands beside linear layers of the blocks, and nothing else learns"),
             _OPTIMIZERS: t("delete it: the optimizer is AdamW"),
             _PREFERENCES: t("delete it: training by preference or reward is not offered yet"),
             _SURGERY: t("delete it: the model is trained as its folder describes it"),

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from weitiao.example import Kind
-from weitiao.settings import Settings
+from weitiao.settings import LORA_KINDS, TOKEN_KINDS, Settings
 from weitiao.words import t
 
 _CONTEXT_USED = 2048  # tokens; longer rows are rare in tuning data and cost memory by their square
-
-_LORA_RATE_AT_7B = 2e-4  # the usual one; by the root of the size it becomes what was measured at 0.13 B and 0.27 B
-_LORA_RATES = (1e-4, 2e-3)  # the lowest and the highest
 
 _TEXT_STEPS = 200  # at least, of an epoch over raw text
 _STEP_TOKENS = (2048, 16384)  # of raw text
@@ -80,9 +77,13 @@ def derive(settings: Settings, facts: Facts) -> Derived:
 
     fill("cutoff_len", lambda: (context_limit(settings, facts.context), t("as much of the model's context as pays")))
     fill("precision", lambda: _precision(facts))
-    if settings.method == "lora" and not facts.continues_adapter:
+    if settings.method in LORA_KINDS and not facts.continues_adapter:
         rank = fill("lora_rank", lambda: (min(16, facts.width), t("enough for one task on a small model")))
-        fill("lora_alpha", lambda: (2.0 * rank, t("twice the rank")))
+        fill("lora_alpha", lambda: _alpha(settings, rank))
+    if settings.method in TOKEN_KINDS and not facts.continues_adapter:
+        fill("virtual_tokens", lambda: (16, t("more take more of the context, and learn more slowly")))
+    if settings.method == "loraplus":
+        fill("lora_plus_ratio", lambda: (16.0, t("as its authors recommend")))
     fill("learning_rate", lambda: _learning_rate(settings, facts))
     batch = fill("batch_size", lambda: _batch_size(facts))
     epochs = fill("epochs", lambda: _epochs(facts))
@@ -93,9 +94,9 @@ def derive(settings: Settings, facts: Facts) -> Derived:
     often = fill("eval_steps", lambda: (max(1, math.ceil(steps / 4)), t("four times in {steps} steps", steps=steps)))
     fill("save_steps", lambda: (often, t("whenever the dev split is scored")))
     fill("early_stopping_patience", lambda: (3, t("three scores in a row without improvement")))
-    fill("metric_for_best_model", lambda: _metric(facts))
+    fill("metric_for_best_model", lambda: _metric(settings, facts))
     fill("eval_max_samples", lambda: _eval_rows(facts))
-    fill("generate_max_samples", lambda: (0 if facts.kind == "classify" else 32, t("writing replies out is slow")))
+    fill("generate_max_samples", lambda: _written_rows(settings, facts))
     fill("threads", lambda: (facts.threads, t("the processor's cores")))
     return Derived(settings.model_copy(update=values), reasons)
 
@@ -113,13 +114,17 @@ def _precision(facts: Facts) -> tuple[str, str]:
     return "fp32", t("the processor has no bfloat16 arithmetic")
 
 
+def _alpha(settings: Settings, rank: int) -> tuple[float, str]:
+    if settings.method == "rslora":  # divided by the root of the rank
+        return 8.0, t("at rank 16 as much as with LoRA, and the same for every rank")
+    return 2.0 * rank, t("twice the rank")
+
+
 def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
     billions = facts.parameters / 1e9
-    if settings.method == "lora":
-        rate = min(max(_LORA_RATE_AT_7B * math.sqrt(7 / billions), _LORA_RATES[0]), _LORA_RATES[1])
-        return float(f"{rate:.1e}"), t(
-            "LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters)
-        )
+    if settings.method in LORA_KINDS:
+        rate = 2e-3 if billions < 0.2 else 1e-3 if billions < 1 else 5e-4 if billions < 3 else 2e-4
+        return rate, t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
     if facts.fresh:
         rate = float(f"{_FRESH_RATE / facts.width:.1e}")
         return rate, t("a fresh model, {width} wide: the wider, the smaller the steps", width=facts.width)
@@ -150,7 +155,15 @@ def _epochs(facts: Facts) -> tuple[float, str]:
     return epochs, t("{rows} rows to learn from", rows=facts.train_rows)
 
 
-def _metric(facts: Facts) -> tuple[str, str]:
+def _written_rows(settings: Settings, facts: Facts) -> tuple[int, str]:
+    if facts.kind == "mark" and settings.head == "words":
+        return 500, t("marks can only be judged where they are written out")
+    return 0 if facts.kind in ("classify", "mark") else 32, t("writing replies out is slow")
+
+
+def _metric(settings: Settings, facts: Facts) -> tuple[str, str]:
+    if facts.kind == "mark" and settings.head != "words":
+        return "span_f1", t("what is marked exactly as it should be")
     if facts.kind == "classify":
         return "macro_f1", t("every category counts the same")
     return "loss", t("how well the reference text is predicted")

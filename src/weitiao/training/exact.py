@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from weitiao.models.anatomy import Model, blocks, embeddings, head_width, lowest_learning, plain, sees_both_sides
 from weitiao.models.head_parts import head_parts
+from weitiao.models.virtual import virtual_tokens
 from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, Batch, after, batches_of_step, micro_batches, padded
 from weitiao.training.chance import seed_for
@@ -40,6 +42,7 @@ class Exact:
         self.model = model
         self._both_ways = sees_both_sides(model)
         self._may_share = may_share(model) and not self._both_ways
+        self._virtual = virtual_tokens(model)
 
     def kept_bytes(self, length: int) -> int:
         """As measured on SmolLM2: so many copies of what the layers read and of the widest that they calculate, and
@@ -63,7 +66,7 @@ class Exact:
         shared = self._shared(rows, pace)
         rests = [without_prefix(row, shared) for row in rows] if shared else rows
         cut = [(batch.tokens.size, batch.asked) for batch in self._batches(rests, pace)]
-        return [(shared, 0), *cut] if shared else cut
+        return [(self._virtual + shared, 0), *cut] if self._virtual + shared else cut
 
     def pass_over(self, rows: Sequence[Row]) -> float:
         """The summed loss of ``rows`` in nats; gradients stay at the parameters."""
@@ -75,13 +78,13 @@ class Exact:
         self.model.train()
         total, targets = 0.0, 0
         shared = self._shared(rows, pace)
-        prefix = Prefix(self.model, rows[0].tokens[:shared]) if shared else None
+        with _drawn_from(pace.seed, step, -1):
+            prefix = self._prefix(rows, shared)
         rests = [without_prefix(row, shared) for row in rows] if shared else rows
         for number, batch in enumerate(self._batches(rests, pace)):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed_for(pace.seed, "dropout", step, number))
+            with _drawn_from(pace.seed, step, number):
                 past = prefix.cache(len(batch.tokens)) if prefix else None
-                loss, count = learn(self.model, after(batch, shared), past)
+                loss, count = learn(self.model, after(batch, self._virtual + shared), past)
             masters.collect()
             total, targets = total + loss, targets + count
         if prefix:
@@ -90,10 +93,7 @@ class Exact:
         return total, targets
 
     def _batches(self, rows: Sequence[Row], pace: Pace) -> list[Batch]:
-        return batches_of_step(rows, pace.capacity, pace.packing, self._both_ways)
-
-    def _shared(self, rows: Sequence[Row], pace: Pace) -> int:
-        return shared_length(rows) if pace.share_prefix and self._may_share and not pace.packing else 0
+        return batches_of_step(rows, pace.capacity, self._packing(pace), self._both_ways)
 
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
@@ -110,10 +110,10 @@ class Exact:
         self.model.eval()
         with torch.inference_mode():
             shared = shared_length(rows) if SHARE_PREFIX and not self._both_ways else 0
-            prefix = Prefix(self.model, rows[0].tokens[:shared]) if shared else None
+            prefix = self._prefix(rows, shared)
             rests = [without_prefix(row, shared) for row in rows]
             for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
-                batch = after(padded([rests[index] for index in group], self._both_ways), shared)
+                batch = after(padded([rests[index] for index in group], self._both_ways), self._virtual + shared)
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
                 logs = room_for(len(targets), width)
                 for part in head_parts(len(targets), head_width(self.model)):
@@ -121,6 +121,24 @@ class Exact:
                 counts = [rests[index].asked for index in group]
                 for index, found in zip(group, logs.split(counts), strict=True):
                     yield index, found.numpy()
+
+    def _shared(self, rows: Sequence[Row], pace: Pace) -> int:
+        return shared_length(rows) if pace.share_prefix and self._may_share and not self._packing(pace) else 0
+
+    def _packing(self, pace: Pace) -> bool:
+        """Never behind virtual tokens: transformers keeps packed rows apart only where no cache stands before them."""
+        return pace.packing and not self._virtual
+
+    def _prefix(self, rows: Sequence[Row], shared: int) -> Prefix | None:
+        return Prefix(self.model, rows[0].tokens[:shared]) if self._virtual + shared else None
+
+
+@contextmanager
+def _drawn_from(seed: int, step: int, number: int) -> Iterator[None]:
+    """Dropout inside is that of a step's batch with this ``number``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for(seed, "dropout", step, number))
+        yield
 
 
 def judged(logits: Tensor, targets: Tensor) -> Tensor:

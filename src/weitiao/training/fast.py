@@ -18,6 +18,7 @@ from weitiao.models.fast.parts import Skeleton, UnlikeError
 from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
+from weitiao.models.virtual import virtual_tokens
 from weitiao.objectives.row import Row
 from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.activations import Activations
@@ -132,6 +133,8 @@ class Fast:
 
 def fitting(model: Model) -> Skeleton:
     """The model's parts. Raises UnlikeError where it has no fast path."""
+    if virtual_tokens(model):
+        raise UnlikeError(t("virtual tokens"))
     if not may_share(model):
         raise UnlikeError("dropout")
     if next(model.parameters()).device.type != "cpu":

@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from weitiao.training.budget import Budget
+
 Schedule = Literal["cosine", "linear", "constant"]
 
 
@@ -40,17 +42,26 @@ class Rate:
 class Masters:
     """The float32 weights that learn, their gradient sums, and AdamW (arXiv:1711.05101) over them."""
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], weight_decay: float) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        weight_decay: float,
+        rates: Mapping[str, float] | None = None,  # times the rate of the others, where it is not the same
+        budget: Budget | None = None,
+    ) -> None:
         self._parameters = dict(parameters)
         # A float32 parameter is its own master: detach() shares its memory.
         self.weights = {name: parameter.detach().float() for name, parameter in self._parameters.items()}
         self._sums = {name: torch.zeros_like(weight) for name, weight in self.weights.items()}
         for name, weight in self.weights.items():
             weight.grad = self._sums[name]
-        decayed = [weight for weight in self.weights.values() if weight.dim() > 1]
-        plain = [weight for weight in self.weights.values() if weight.dim() <= 1]
-        groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self._adamw = torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
+        groups: dict[tuple[float, float], list[Tensor]] = {}
+        for name, weight in self.weights.items():
+            kind = (weight_decay if weight.dim() > 1 else 0.0, (rates or {}).get(name, 1.0))
+            groups.setdefault(kind, []).append(weight)
+        made = [{"params": group, "weight_decay": decay, "times": times} for (decay, times), group in groups.items()]
+        self._adamw = torch.optim.AdamW(made, lr=0.0, fused=True)
+        self._budget = budget
 
     def collect(self) -> None:
         """Add the model's gradients to the masters' sums, and clear them."""
@@ -66,13 +77,17 @@ class Masters:
         """
         gradients = list(self._sums.values())
         torch._foreach_div_(gradients, float(max(targets, 1)))
+        if self._budget:
+            self._budget.pull(self.weights)
         norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(grad) for grad in gradients])))
         if math.isfinite(norm):
             if norm > max_grad_norm > 0:
                 torch._foreach_mul_(gradients, max_grad_norm / norm)
             for group in self._adamw.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["times"]
             self._adamw.step()
+            if self._budget:
+                self._budget.allocate(self.weights)
             self.publish()
         torch._foreach_zero_(gradients)
         return norm
@@ -96,8 +111,8 @@ class Masters:
         self.load_weights(weights)
 
     def moments(self) -> dict[str, Tensor]:
-        """AdamW's state as tensors by name: ``first/NAME``, ``second/NAME``, ``steps/NAME``."""
-        tensors = {}
+        """AdamW's state as tensors by name: ``first/NAME``, ``second/NAME``, ``steps/NAME``; and the budget's."""
+        tensors = self._budget.state() if self._budget else {}
         for name, weight in self.weights.items():
             state = self._adamw.state.get(weight)
             if state:
@@ -107,7 +122,9 @@ class Masters:
         return tensors
 
     def load_moments(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take AdamW's state from what :meth:`moments` returned."""
+        """Take AdamW's state and the budget's from what :meth:`moments` returned."""
+        if self._budget:
+            self._budget.load(tensors)
         for name, weight in self.weights.items():
             if f"first/{name}" in tensors:
                 parts = {"exp_avg": "first", "exp_avg_sq": "second", "step": "steps"}

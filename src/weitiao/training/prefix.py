@@ -1,7 +1,8 @@
 """What all rows of a step begin with, the system prompt and the question, is computed once, with its gradient.
 
-The rows read the prefix's keys and values from a cache. While they learn, gradients gather at the cache; at the end of
-the step they go through the prefix once. Loss and gradient are those of whole rows, up to rounding.
+Virtual tokens, where a model has them, stand before all of it. The rows read the keys and values of both from a cache.
+While they learn, gradients gather at the cache; at the end of the step they go through the prefix once. Loss and
+gradient are those of whole rows, up to rounding.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import Cache, DynamicCache
+from transformers import Cache
 
 from weitiao.models.anatomy import Model, plain
+from weitiao.models.dropout import dropout_settings
+from weitiao.models.virtual import cache_of, pairs_of, virtual_pairs, virtual_tokens
 from weitiao.objectives.row import IGNORE, Row
 
 _WORTH_SHARING = 8  # tokens
 _WORTH_ROWS = 3
+_OF_HEADS = ("summary", "classifier")  # whose dropout is a module, where the model has such a head
 
 
 def shared_length(rows: Sequence[Row]) -> int:
@@ -41,12 +45,8 @@ def may_share(model: Model) -> bool:
     """Whether the model draws nothing while it learns: dropout is drawn for each row, and a shared prefix has one."""
     if any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()):
         return False
-    stated = plain(model).config.to_dict()  # where attention's own dropout stands
-    return not any(_says_dropout(name) and isinstance(value, float) and value > 0 for name, value in stated.items())
-
-
-def _says_dropout(name: str) -> bool:
-    return ("drop" in name) and not name.startswith(("summary", "classifier"))  # of heads that causal models lack
+    stated = dropout_settings(plain(model).config)  # where attention's own dropout stands
+    return all(name.startswith(_OF_HEADS) for name in stated)
 
 
 def without_prefix(row: Row, shared: int) -> Row:
@@ -55,20 +55,22 @@ def without_prefix(row: Row, shared: int) -> Row:
 
 
 class Prefix:
-    """The keys and values of a prefix, and the way back through it for their gradients."""
+    """The keys and values of virtual tokens and a prefix, and the way back through them for their gradients."""
 
     def __init__(self, model: Model, tokens: NDArray[np.int32]) -> None:
-        ids = torch.from_numpy(tokens[None].astype(np.int64)).to(next(model.parameters()).device)
-        cache = DynamicCache()  # without a configuration: every layer keeps all, masks alone make windows
-        # Not the head: its logits at the prefix are asked for by nobody.
-        plain(model).base_model(input_ids=ids, past_key_values=cache, use_cache=True)
-        self.length = len(tokens)
-        self._made: list[tuple[Tensor, Tensor]] = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[union-attr, misc]
+        self._made = virtual_pairs(model)
+        if len(tokens):
+            cache = cache_of(self._made, 1)
+            ids = torch.from_numpy(tokens[None].astype(np.int64)).to(next(model.parameters()).device)
+            # Not the head: its logits at the prefix are asked for by nobody.
+            plain(model).base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+            self._made = pairs_of(cache)
+        self.length = virtual_tokens(model) + len(tokens)
         self._read = [(_leaf(keys), _leaf(values)) for keys, values in self._made]
 
     def cache(self, rows: int) -> Cache:
         """A cache for a batch of ``rows``, to be written into by one forward pass."""
-        return DynamicCache([(_repeated(keys, rows), _repeated(values, rows)) for keys, values in self._read])
+        return cache_of(self._read, rows)
 
     def backward(self) -> None:
         """Send the gradients that the rows left at the cache through the prefix."""
@@ -84,7 +86,3 @@ class Prefix:
 
 def _leaf(tensor: Tensor) -> Tensor:
     return tensor.detach().requires_grad_(tensor.requires_grad)
-
-
-def _repeated(tensor: Tensor, rows: int) -> Tensor:
-    return tensor.expand(rows, -1, -1, -1)  # no copy

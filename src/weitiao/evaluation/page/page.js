@@ -35,10 +35,25 @@
     return found.get(item);
   }
 
-  function answer(title, text, confidence, kind) {
+  // A text in parts, of which some have a label: the label stands behind its part, and a colour goes with its type.
+  function marked(parts) {
+    const made = element("div", "full");
+    for (const [text, label] of parts) {
+      if (!label) made.append(text);
+      else {
+        const part = element("mark", "named named-" + (Math.max(words.types.indexOf(label), 0) % words.colours), text);
+        part.append(element("sub", "", label));
+        made.append(part);
+      }
+    }
+    return made;
+  }
+
+  function answer(title, item, side, confidence, kind) {
     const panel = element("div", "side-panel " + kind);
     panel.append(element("h4", "", title));
-    const full = element("div", "full", text || words.empty);
+    const parts = item.marks[side];
+    const full = parts ? marked(parts) : element("div", "full", item[side] || words.empty);
     full.dir = "auto";
     panel.append(full);
     if (typeof confidence === "number") {
@@ -53,9 +68,9 @@
     const full = element("div", "full", item.text || words.empty);
     full.dir = "auto";
     const sides = element("div", "sides");
-    sides.append(answer(words.gold, item.gold, null, ""));
-    if (words.paired) sides.append(answer(words.before, item.before, item.before_confidence, "was"));
-    sides.append(answer(words.after, item.after, item.after_confidence, "is"));
+    sides.append(answer(words.gold, item, "gold", null, ""));
+    if (words.paired) sides.append(answer(words.before, item, "before", item.before_confidence, "was"));
+    sides.append(answer(words.after, item, "after", item.after_confidence, "is"));
     made.append(full, sides);
     return made;
   }
@@ -64,8 +79,9 @@
     const made = element("details", "item");
     const summary = element("summary");
     const line = element("bdi", "line", item.text.slice(0, 300).replace(/\s+/g, " ") || words.empty);
-    const given = item.after === item.gold ? item.after : item.after + " ≠ " + item.gold;
-    const answers = words.paired ? item.before + " → " + item.after : given;
+    const [gold, before, after] = [item.gold, item.before, item.after].map((text) => text || (words.types.length ? "–" : ""));
+    const given = after === gold ? after : after + " ≠ " + gold;
+    const answers = words.paired ? before + " → " + after : given;
     summary.append(element("span", "mark " + item.change, words.changes[item.change] || item.change), line);
     summary.append(element("bdi", "answers", words.answers ? answers : item.source));
     made.append(summary);

@@ -13,9 +13,9 @@ import torch
 from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
-from weitiao.models.anatomy import Model, blocks, plain
+from weitiao.models.anatomy import ADAPTER, Model, blocks, plain
 from weitiao.models.fast.norm import LayerNorm
-from weitiao.models.fast.parts import ADAPTER, Embeddings, HeadParts, Parts, Skeleton, UnlikeError, simple
+from weitiao.models.fast.parts import Embeddings, HeadParts, Parts, Skeleton, UnlikeError, simple
 from weitiao.models.fast.unit import Gelu
 
 FAMILIES = {  # whether positions are counted from behind the padding's number, and the heads built as RoBERTa's

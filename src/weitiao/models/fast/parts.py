@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
+from weitiao.models.anatomy import ADAPTER, START
 from weitiao.models.fast.norm import LayerNorm, Norm
 from weitiao.models.fast.unit import Gated, Gelu
-
-ADAPTER = "default"  # PEFT's name of a model's only adapter
 
 
 class UnlikeError(Exception):
@@ -95,7 +94,19 @@ def simple(layer: nn.Module) -> nn.Module:
     if type(layer) is nn.Linear:
         return layer
     if isinstance(layer, LoraLinear) and type(layer.base_layer) is nn.Linear:
-        plain_lora = layer.active_adapters == [ADAPTER] and not layer.merged and not layer.use_dora[ADAPTER]
-        if plain_lora and isinstance(layer.lora_dropout[ADAPTER], nn.Identity) and not layer.lora_bias[ADAPTER]:
+        known = layer.active_adapters in ([ADAPTER], [ADAPTER, START])
+        if known and not layer.merged and all(_is_plain(layer, name) for name in layer.active_adapters):
             return layer
-    raise UnlikeError(type(layer).__name__)
+    raise UnlikeError(_kind_of(layer))
+
+
+def _kind_of(layer: nn.Module) -> str:
+    """What a layer is called: by its class, or by the method for which PEFT has made it."""
+    module = type(layer).__module__
+    return module.split(".")[2] if module.startswith("peft.tuners.") else type(layer).__name__
+
+
+def _is_plain(layer: LoraLinear, name: str) -> bool:
+    if layer.use_dora[name]:
+        raise UnlikeError("DoRA")
+    return isinstance(layer.lora_dropout[name], nn.Identity) and not layer.lora_bias[name]

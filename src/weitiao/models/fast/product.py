@@ -15,7 +15,17 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
 from weitiao.models.fast.gradients import add_gradient
-from weitiao.models.fast.parts import ADAPTER
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The two matrices of an adapter, and where they lie in the product."""
+
+    down: nn.Parameter  # [rank, inputs]
+    up: nn.Parameter  # [outputs of its layer, rank]
+    scale: float
+    rows: slice  # of the outputs
+    columns: slice  # of the ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +41,36 @@ class Product:
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         self._layers = [(layer if isinstance(layer, LoraLinear) else None, _plain(layer)) for layer in layers]
-        self._lora = [lora for lora, _ in self._layers if lora is not None]
+        self._pairs = self._placed()
         first = self._layers[0][1].weight
         self.inputs: int = first.shape[1]
-        self.rank = sum(_down(lora).shape[0] for lora in self._lora)
+        self.rank = sum(len(pair.down) for pair in self._pairs)
+        self._learning = sum(len(pair.down) for pair in self._pairs if pair.down.requires_grad)
         self.outputs = sum(plain.out_features for _, plain in self._layers)
         self._weight = first.new_zeros(self.outputs, self.inputs + self.rank)
         self._downs = first.new_zeros(self.rank, self.inputs)
         biased = any(plain.bias is not None for _, plain in self._layers)
         self._bias = first.new_zeros(self.outputs) if biased else None
-        self._places = self._join()
+        self._join()
         self._seen: list[int] = []  # of the adapter's weights, how often each had been written
 
     def refresh(self) -> None:
         """Take the adapter's weights as they are now, where they have changed."""
-        versions = [weight._version for lora in self._lora for weight in (_down(lora), _up(lora))]
+        versions = [weight._version for pair in self._pairs for weight in (pair.down, pair.up)]
         if versions == self._seen:
             return
         self._seen = versions
         with torch.no_grad():
-            for lora, (rows, columns) in zip(self._lora, self._places, strict=True):
-                self._downs[columns] = _down(lora)
-                shifted = slice(self.inputs + columns.start, self.inputs + columns.stop)
-                torch.mul(_up(lora), _scale(lora), out=self._weight[rows, shifted])
+            for pair in self._pairs:
+                self._downs[pair.columns] = pair.down
+                shifted = slice(self.inputs + pair.columns.start, self.inputs + pair.columns.stop)
+                torch.mul(pair.up, pair.scale, out=self._weight[pair.rows, shifted])
 
     @property
     def learns(self) -> bool:
         """Whether anything in it does."""
-        return any(weight.requires_grad for _, plain in self._layers for weight in plain.parameters()) or any(
-            _down(lora).requires_grad for lora in self._lora
+        return self._learning > 0 or any(
+            weight.requires_grad for _, plain in self._layers for weight in plain.parameters()
         )
 
     def room(self, n: int) -> Tensor:
@@ -105,13 +116,14 @@ class Product:
         self._learn_base(extended[:, : self.inputs], gradient)
 
     def _learn_adapter(self, extended: Tensor, low_gradient: Tensor, gradient: Tensor) -> None:
-        if not any(_down(lora).requires_grad for lora in self._lora):
+        if not self._learning:
             return
-        downs = low_gradient.t() @ extended[:, : self.inputs]
-        ups = gradient.t() @ extended[:, self.inputs :]
-        for lora, (rows, columns) in zip(self._lora, self._places, strict=True):
-            add_gradient(_down(lora), downs[columns])
-            add_gradient(_up(lora), ups[rows, columns] * _scale(lora))
+        downs = low_gradient[:, : self._learning].t() @ extended[:, : self.inputs]
+        ups = gradient.t() @ extended[:, self.inputs : self.inputs + self._learning]
+        for pair in self._pairs:
+            if pair.down.requires_grad:
+                add_gradient(pair.down, downs[pair.columns])
+                add_gradient(pair.up, ups[pair.rows, pair.columns] * pair.scale)
 
     def _learn_base(self, inputs: Tensor, gradient: Tensor) -> None:
         learning = [plain for _, plain in self._layers if plain.weight.requires_grad]
@@ -125,36 +137,35 @@ class Product:
                 add_gradient(plain.bias, gradient[:, rows].sum(0))
             start = rows.stop
 
-    def _join(self) -> list[tuple[slice, slice]]:
-        """Move the weights; the place of each adapter: its rows of the outputs, its columns of the rank."""
-        places = []
-        start = column = 0
+    def _placed(self) -> list[Pair]:
+        """Every adapter's matrices; the columns of those that learn come first."""
+        found: list[tuple[Any, str, slice]] = []
+        start = 0
         for lora, plain in self._layers:
+            rows = slice(start, start + plain.out_features)
+            found += [(lora, name, rows) for name in (lora.active_adapters if lora else ())]
+            start = rows.stop
+        found.sort(key=lambda each: not each[0].lora_A[each[1]].weight.requires_grad)
+        pairs, column = [], 0
+        for lora, name, rows in found:
+            down, up = lora.lora_A[name].weight, lora.lora_B[name].weight
+            columns = slice(column, column + len(down))
+            pairs.append(Pair(down, up, float(lora.scaling[name]), rows, columns))
+            column = columns.stop
+        return pairs
+
+    def _join(self) -> None:
+        """Move the base weights."""
+        start = 0
+        for _, plain in self._layers:
             rows = slice(start, start + plain.out_features)
             self._weight[rows, : self.inputs] = plain.weight.detach()
             plain.weight.data = self._weight[rows, : self.inputs]
             if plain.bias is not None and self._bias is not None:
                 self._bias[rows] = plain.bias.detach()
                 plain.bias.data = self._bias[rows]
-            if lora is not None:
-                columns = slice(column, column + _down(lora).shape[0])
-                places.append((rows, columns))
-                column = columns.stop
             start = rows.stop
-        return places
 
 
 def _plain(layer: nn.Module) -> nn.Linear:
     return cast(nn.Linear, layer.base_layer if isinstance(layer, LoraLinear) else layer)
-
-
-def _down(lora: Any) -> nn.Parameter:
-    return cast(nn.Parameter, lora.lora_A[ADAPTER].weight)
-
-
-def _up(lora: Any) -> nn.Parameter:
-    return cast(nn.Parameter, lora.lora_B[ADAPTER].weight)
-
-
-def _scale(lora: Any) -> float:
-    return float(lora.scaling[ADAPTER])
