@@ -25,7 +25,7 @@ from weitiao.api.predict import predict
 from weitiao.api.train import resume, train
 from weitiao.errors import DataError, Stopped
 from weitiao.run import Run
-from weitiao.settings import make_settings
+from weitiao.settings import make_settings, parse_settings
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -174,3 +174,11 @@ def test_data_in_which_nothing_is_marked_are_refused(tiny_folders: TinyFolders, 
 
 def _is_adapter(run: Run) -> bool:
     return (run.model / "adapter_config.json").is_file()
+
+
+def test_the_example_runs(tiny_folders: TinyFolders, tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "examples" / "entities" / "settings.yaml"
+    given = {"model": str(tiny_folders["bert"]), "data": str(tiny.tiny_marks(tmp_path / "marks.jsonl"))}
+    given |= {"output_dir": str(tmp_path / "run"), "max_steps": "3", "precision": "fp32", "threads": "1"}
+    run = train(parse_settings([str(example), *(f"{name}={value}" for name, value in given.items())]).settings)
+    assert run.finished()

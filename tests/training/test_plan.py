@@ -1,8 +1,13 @@
+import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -155,3 +160,17 @@ def test_the_result_of_top_layers_is_a_whole_model_and_needs_its_space(
     run = api_train.train(tiny_settings(tiny_llama, tmp_path, method="top_layers", top_layers=1, save_total_limit=1))
     files = [file for folder in (run.checkpoints, run.model) for file in folder.rglob("*.safetensors")]
     assert needed[0] - (100 << 20) >= 0.98 * sum(file.stat().st_size for file in files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["fast", "exact"])
+def test_a_real_run_takes_the_memory_that_was_foreseen(engine: str, users_sample: Any, tmp_path: Path) -> None:
+    """In a process of its own, for the peak is a process's; with so many rows a step that it is not that of loading."""
+    home = users_sample("sms-spam").parents[2]  # where the model is converted already
+    words = {"model": users_sample("smollm2-135m-instruct").name, "data": "sms-spam", "engine": engine}
+    words |= {"batch_size": 64, "max_samples": 400, "max_steps": 3, "eval_max_samples": 40, "threads": 1}
+    words |= {"output_dir": tmp_path / "run"}
+    command = [sys.executable, "-m", "weitiao", "train", *(f"{name}={value}" for name, value in words.items())]
+    subprocess.run(command, check=True, capture_output=True, timeout=900, env={**os.environ, "WEITIAO_HOME": str(home)})
+    cost = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))["cost"]
+    assert cost["peak_memory_bytes"] == pytest.approx(cost["planned"]["memory_bytes"], rel=0.1)

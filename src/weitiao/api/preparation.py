@@ -104,9 +104,24 @@ class Prepared:
     shown: list[Shown] = field(default_factory=list)
     notes: dict[str, tuple[int, str]] = field(default_factory=dict)  # code to how often and where first
 
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> Iterator[Problem]:
         """What of the labels is not learned as it stands in the data."""
-        return tuple(Problem(code, where, _said(code, count)) for code, (count, where) in self.notes.items())
+        if UNEVEN in self.notes:
+            count, where = self.notes[UNEVEN]
+            message = t(
+                "marks that begin or end inside a token of this model: {count}; the whole token is learned as marked, "
+                "so such a mark is never found exactly",
+                count=count,
+            )
+            yield Problem("uneven_span", where, message)
+        if OVERLAPPING in self.notes:
+            count, where = self.notes[OVERLAPPING]
+            message = t(
+                "marks that lie in or across another one: {count}; the outermost is learned and measured, the others "
+                "are left out",
+                count=count,
+            )
+            yield Problem("overlapping_span", where, message)
 
 
 def open_sources(settings: Settings) -> Opened:
@@ -225,22 +240,6 @@ def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, res
         prepared.train_asked += result.row.asked
     outcome, reason = ("truncated", "shortened") if result.shortened else ("used", "")
     ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, split))  # type: ignore[arg-type]
-
-
-def _said(code: str, count: int) -> str:
-    sentences = {
-        UNEVEN: t(
-            "marks that begin or end inside a token of this model: {count}; the whole token is learned as marked, so "
-            "such a mark is never found exactly",
-            count=count,
-        ),
-        OVERLAPPING: t(
-            "marks that lie in or across another one: {count}; the outermost is learned and measured, the others are "
-            "left out",
-            count=count,
-        ),
-    }
-    return sentences[code]
 
 
 def usable_rows(opened: Opened, ledger: Ledger, watch: Watch = iter) -> Iterator[tuple[Example, str]]:

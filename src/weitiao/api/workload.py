@@ -56,7 +56,9 @@ def workload(
     lowest = lowest_learning(model)
     steps = [
         [rows[int(number)] for number in numbers]
-        for numbers in islice(steps_of_epoch(len(rows), pace.rows_per_step, pace.seed, 0), _STEPS_LOOKED_AT)
+        for numbers in islice(
+            steps_of_epoch(len(rows), pace.rows_per_step, pace.seed, 0), min(_STEPS_LOOKED_AT, pace.rate.steps)
+        )
     ]
     passes = [engine.passes(step, pace) for step in steps]
     longest = max(len(row.tokens) for step in steps for row in step)
@@ -79,7 +81,7 @@ def workload(
         present_bytes=machine.memory_now_bytes() + (4 * trained if trials else 0),  # what learns, to be put back
         peak_bytes=machine.peak_memory_bytes(),
         learned=Pass(
-            max(tokens for step in passes for tokens, _ in step),
+            max(_held_tokens(step) for step in passes),
             max(asked for step in passes for _, asked in step),
             engine.kept_bytes(longest) + engine.held_bytes(longest),
         ),
@@ -91,6 +93,11 @@ def workload(
         full_gradient=settings.method != "lora",
         head_learns=any(weight.requires_grad for weight in head(model).parameters()),
     )
+
+
+def _held_tokens(step: Sequence[tuple[int, int]]) -> int:
+    """Of a step's largest pass, and of a prefix that is a pass of its own: kept until the step ends."""
+    return max(tokens for tokens, _ in step) + sum(tokens for tokens, asked in step if not asked)
 
 
 def calculated(engine: Engine, rows: Rows, pace: Pace) -> float:

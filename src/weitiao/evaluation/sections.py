@@ -219,9 +219,8 @@ def comparisons(report: Mapping[str, Any]) -> list[str]:
 
 def _of_marks(details: Mapping[str, Any]) -> list[str]:
     """F1 where less is asked than the right type and both borders, and what was written but is not in the text."""
-    weaker = details.get("weaker") or {}
-    shown = {name: measures.score_text(measures.measure("span_f1"), score) for name, score in weaker.items()}
-    borders, overlap = shown.get("borders"), shown.get("overlap")
+    weaker, measure = details.get("weaker") or {}, measures.measure("span_f1")
+    borders, overlap = (measures.score_text(measure, weaker.get(name)) for name in ("borders", "overlap"))
     said = []
     if borders and overlap:
         said.append(

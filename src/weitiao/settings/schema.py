@@ -164,8 +164,8 @@ class Settings(BaseModel):
     head: Literal["auto", "words", "category"] = _setting(
         "model",
         "auto",
-        "How a category is answered: words says its name as a reply does, category gives the model a new head with one "
-        "answer for each; auto takes words for a model that writes, and category for one that only reads.",
+        "How a category or a mark is answered: words writes it as a reply does, category gives the model a new head "
+        "with one answer for each; auto takes category for marks and for a model that only reads, else words.",
     )
     precision: Literal["auto", "bf16", "fp32"] = _setting(
         "model", "auto", "The number format of the calculation. auto takes bf16 where the machine is fast at it."

@@ -17,7 +17,7 @@ from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, Batch, after, batches_of_step, micro_batches, padded
 from weitiao.training.chance import seed_for
 from weitiao.training.engine import EngineName
-from weitiao.training.loss import asked_hidden, learn, logits_of
+from weitiao.training.loss import asked_hidden, learn, logits_of, widened
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import Prefix, may_share, shared_length, without_prefix
@@ -27,8 +27,10 @@ Take = Callable[[Tensor, Tensor], Tensor]
 """What is wanted of float32 logits [asked, vocabulary] and their targets [asked]."""
 
 SHARE_PREFIX = True  # of rows that are read; the off switch
-_KEPT_WIDTHS = 34
-_KEPT_HIDDEN = 5
+# Of each token autograd keeps, in a block like Llama's: both norms' inputs in float32 and what they return, the inputs
+# of four adapters, queries, keys and values; the gate, what it lets through, and the unit's input and output.
+_KEPT_WIDTHS = 12
+_KEPT_HIDDEN = 4
 
 
 class Exact:
@@ -45,15 +47,11 @@ class Exact:
         self._virtual = virtual_tokens(model)
 
     def kept_bytes(self, length: int) -> int:
-        """As measured on SmolLM2: so many copies of what the layers read and of the widest that they calculate, and
-        attention's shares in float32 and in the weights' type. Of the layers that gradients pass through.
-        """
-        layers = blocks(self.model)
-        lowest = lowest_learning(self.model)
-        return (len(layers) - lowest) * self.held_bytes(length)
+        """As :class:`weitiao.training.engine.Engine` says."""
+        return (len(blocks(self.model)) - lowest_learning(self.model)) * self.held_bytes(length)
 
     def held_bytes(self, length: int) -> int:
-        """As :class:`weitiao.training.engine.Engine` says."""
+        """As :class:`weitiao.training.engine.Engine` says: of one block, attention's shares too, in two types."""
         weight = embeddings(self.model).weight
         widest = max(max(weight.shape) for weight in blocks(self.model)[0].parameters() if weight.dim() > 1)
         heads = int(plain(self.model).config.to_dict().get("num_attention_heads") or 1)
@@ -108,7 +106,7 @@ class Exact:
         self, rows: Sequence[Row], take: Take, width: tuple[int, ...]
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         self.model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), widened(self.model):
             shared = shared_length(rows) if SHARE_PREFIX and not self._both_ways else 0
             prefix = self._prefix(rows, shared)
             rests = [without_prefix(row, shared) for row in rows]
@@ -117,7 +115,7 @@ class Exact:
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
                 logs = room_for(len(targets), width)
                 for part in head_parts(len(targets), head_width(self.model)):
-                    logs[part] = take(logits_of(self.model, hidden[part], wide=True), targets[part])
+                    logs[part] = take(logits_of(self.model, hidden[part]), targets[part])
                 counts = [rests[index].asked for index in group]
                 for index, found in zip(group, logs.split(counts), strict=True):
                     yield index, found.numpy()

@@ -33,7 +33,7 @@ from weitiao.training.rows import RowSource
 from weitiao.words import t
 
 _GROUP_PRICE = 8  # tokens that a group of rows costs beyond its own; docs/log.md
-_CHECKED_TOKENS = 48
+_CHECKED_TOKENS = 96
 _CHECKED_ROWS = 3
 
 

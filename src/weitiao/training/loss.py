@@ -7,7 +7,7 @@ gradient is taken at once, so that no logits are kept. The model's own head make
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +61,7 @@ def logits_of(model: Model, hidden: Tensor, wide: bool = False) -> Tensor:
     def given(*_: object, **__: object) -> _Hidden:
         return _Hidden(last_hidden_state=texts)
 
-    with _widened(head(model)) if wide else _as_it_is():
+    with widened(model) if wide else nullcontext():
         module.forward = given  # type: ignore[method-assign]  # the model's own forward goes on from here
         try:
             tokens = torch.zeros(texts.shape[:2], dtype=torch.long, device=hidden.device)
@@ -71,26 +71,21 @@ def logits_of(model: Model, hidden: Tensor, wide: bool = False) -> Tensor:
     return logits.flatten(0, -2)
 
 
-class _Hidden(BaseModelOutputWithPast):
-    def __getattr__(self, name: str) -> None:
-        """Whatever else the families' outputs hold was not asked for."""
-
-
 @contextmanager
-def _widened(module: nn.Module) -> Iterator[None]:
-    def widen(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        if not isinstance(module, nn.Linear) or output.dtype == torch.float32:
-            return output
-        bias = None if module.bias is None else module.bias.float()
-        return nn.functional.linear(inputs[0].float(), module.weight.float(), bias)
-
-    handle = module.register_forward_hook(widen)
+def widened(model: Model) -> Iterator[None]:
+    """Inside, a head of another type multiplies in float32, with one copy of its weights."""
+    module = head(model)
+    if not isinstance(module, nn.Linear) or module.weight.dtype == torch.float32:
+        yield
+        return
+    weight, bias = module.weight.float(), None if module.bias is None else module.bias.float()
+    handle = module.register_forward_hook(lambda _, given, __: nn.functional.linear(given[0].float(), weight, bias))
     try:
         yield
     finally:
         handle.remove()
 
 
-@contextmanager
-def _as_it_is() -> Iterator[None]:
-    yield
+class _Hidden(BaseModelOutputWithPast):
+    def __getattr__(self, name: str) -> None:
+        """Whatever else the families' outputs hold was not asked for."""

@@ -15,7 +15,7 @@ _STEP_EFFICIENCY = {"exact": 0.43, "fast": 0.67}
 _SCORING_EFFICIENCY = {"exact": 0.4, "fast": 0.6}
 
 _PRODUCTS_BYTES = 50 * 2**20  # compiled for their sizes and kept, on a CPU; weitiao.process
-_GAPS = 1.15  # what comes and goes leaves room between its blocks that nothing fits into; docs/log.md
+_GAPS = 1.12  # what comes and goes leaves room between its blocks that nothing fits into; docs/log.md
 
 
 @dataclass(frozen=True, slots=True)
