@@ -47,7 +47,7 @@ METRIC = {"alpaca-en": "loss", "sms-spam": "f1/spam"}
 RATES: dict[str, tuple[float, ...]] = {
     "full": (1e-4,),
     "top_layers": (2e-4,),
-    "bitfit": (3e-3, 1e-2, 3e-2),
+    "bitfit": (3e-3, 1e-2),
     "lora": (2e-3,),
     "rslora": (2e-3,),
     "dora": (2e-3,),
@@ -55,9 +55,9 @@ RATES: dict[str, tuple[float, ...]] = {
     "pissa": (2e-4, 1e-3),
     "olora": (2e-4, 1e-3),
     "adalora": (2e-3, 1e-2),
-    "ia3": (5e-3, 2e-2, 5e-2),
-    "prefix": (3e-3, 1e-2, 3e-2),
-    "prompt": (1e-2, 5e-2, 2e-1),
+    "ia3": (1e-2, 5e-2),
+    "prefix": (3e-3, 2e-2),
+    "prompt": (1e-2, 5e-2),
     "p_tuning": (1e-3, 5e-3),
 }
 """Full, top_layers and lora at the rates of docs/concepts/defaults.md; the others at several."""
@@ -66,10 +66,10 @@ _TEXTS = {
     "en": {
         "title": "The methods, measured",
         "link": "English | [中文](methods.zh-CN.md)",
-        "about": "Made by `python -m benchmarks.methods docs/reference`: {model}, {steps} steps of {rows} rows, one thread\n"
-        "of an {processor}; one run each. alpaca-en: instructions of at most {short} characters with their replies, loss\n"
-        "on 32 held-out rows; sms-spam: F1 of spam on 150 held-out messages, with its 95 % interval. So few steps say how\n"
-        "fast a method learns, not how far it comes.",
+        "about": "Made by `python -m benchmarks.methods docs/reference`: {model}, {steps} steps of {rows} rows,\n"
+        "one thread of an {processor}; one run each. alpaca-en: instructions of at most {short} characters\n"
+        "with their replies, loss on 32 held-out rows; sms-spam: F1 of spam on 150 held-out messages, with its\n"
+        "95 % interval. So few steps say how fast a method learns, not how far it comes.",
         "heads": "| method | learns, share of the model | engine | peak memory | CPU seconds a step | rate "
         "| alpaca-en, loss | sms-spam, F1 of spam |",
         "base": "the model as it is",
@@ -79,8 +79,9 @@ _TEXTS = {
     "zh": {
         "title": "各种方法的实测",
         "link": "[English](methods.md) | 中文",
-        "about": "由 `python -m benchmarks.methods docs/reference` 生成：{model}，每种方法 {steps} 步、每步 {rows} 行，\n"
-        "{processor} 的一个线程，各运行一次。alpaca-en：不超过 {short} 个字符的指令及回复，在 32 行保留数据上的损失；\n"
+        "about": "由 `python -m benchmarks.methods docs/reference` 生成：{model}，每种方法 {steps} 步，\n"
+        "每步 {rows} 行，{processor} 的一个线程，各运行一次。\n"
+        "alpaca-en：不超过 {short} 个字符的指令及回复，在 32 行保留数据上的损失；\n"
         "sms-spam：在 150 条保留短信上垃圾短信的 F1 及其 95 % 区间。\n"
         "这么少的步数只说明学得多快，不说明最终能学到多好。",
         "heads": "| 方法 | 学习的份额（占模型） | 引擎 | 内存峰值 | 每步 CPU 秒 | 学习率 "

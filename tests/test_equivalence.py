@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 import tiny
 from conftest import TinyFolders
-from tiny_training import METHOD, gradients, learner, pace, random_rows
+from tiny_training import EVERY_METHOD, METHOD, gradients, learner, pace, random_rows
 from weitiao.codec import open_codec
 from weitiao.codec.prompt import conversation
 from weitiao.data.ledger import Dropped
@@ -113,6 +113,20 @@ def test_loss_and_gradients_are_transformers_own(tiny_folders: TinyFolders, fami
         assert count == sum(row.asked for row in rows)
         assert total == pytest.approx(wanted, rel=LOSS_TOLERANCE)
         assert_same_gradients(found, wanted_gradients, GRADIENT_TOLERANCE)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3"])
+@pytest.mark.parametrize("method", [name for name in EVERY_METHOD if name not in METHOD])
+def test_every_other_method_learns_as_with_transformers(tiny_folders: TinyFolders, family: str, method: str) -> None:
+    model, masters = learner(tiny_folders[family], EVERY_METHOD[method])
+    if method == "adalora":  # PEFT adds it to the loss; here it is the budget's
+        model.peft_config["default"].orth_reg_weight = 0.0  # type: ignore[union-attr]
+    rows = rows_over_the_window()
+    wanted, wanted_gradients = of_transformers(model, rows)
+    total, count = Exact(model).learn(rows, masters, pace(1), 0)
+    assert count == sum(row.asked for row in rows)
+    assert total == pytest.approx(wanted, rel=LOSS_TOLERANCE)
+    assert_same_gradients(gradients(masters), wanted_gradients, 10 * GRADIENT_TOLERANCE)
 
 
 @families

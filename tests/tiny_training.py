@@ -57,12 +57,12 @@ def random_rows(count: int, seed: int = 0, longest: int = 40) -> list[Row]:
 def learner(
     folder: Path, method: Method, dtype: torch.dtype = torch.float32, decay: float = 0.0
 ) -> tuple[Model, Masters]:
-    """The model in ``folder`` under ``method``, as a run builds it. LoRA's second matrices are drawn, not zero."""
+    """The model in ``folder`` under ``method``, as a run builds it. What is zero at first in LoRA is drawn."""
     model = prepare(load(resolve(str(folder)), dtype), method, seed=1)
     draw = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for name, weight in trained(model).items():
-            if "lora_B" in name:
+            if "lora_B" in name or "lora_E" in name:
                 weight.copy_(torch.randn(weight.shape, generator=draw) * 0.05)
     masters = Masters(trained(model), decay)
     one_precision(model, dtype)

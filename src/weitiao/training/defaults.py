@@ -14,6 +14,9 @@ from weitiao.example import Kind
 from weitiao.settings import LORA_KINDS, TOKEN_KINDS, Settings
 from weitiao.words import t
 
+# The best of the rates tried on SmolLM2-135M, docs/reference/methods.md; of LoRA's kin as a share of LoRA's own.
+_FEW_NUMBERS = {"bitfit": 1e-2, "ia3": 2e-2, "prefix": 1e-2, "prompt": 5e-2, "p_tuning": 5e-3}
+_OF_LORA = {"loraplus": 0.1, "pissa": 0.5, "olora": 0.5, "adalora": 1.0}
 _CONTEXT_USED = 2048  # tokens; longer rows are rare in tuning data and cost memory by their square
 
 _TEXT_STEPS = 200  # at least, of an epoch over raw text
@@ -122,8 +125,11 @@ def _alpha(settings: Settings, rank: int) -> tuple[float, str]:
 
 def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
     billions = facts.parameters / 1e9
+    if settings.method in _FEW_NUMBERS:
+        return _FEW_NUMBERS[settings.method], t("few numbers learn, and must move far")
     if settings.method in LORA_KINDS:
         rate = 2e-3 if billions < 0.2 else 1e-3 if billions < 1 else 5e-4 if billions < 3 else 2e-4
+        rate = float(f"{rate * _OF_LORA.get(settings.method, 1.0):.1g}")
         return rate, t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
     if facts.fresh:
         rate = float(f"{_FRESH_RATE / facts.width:.1e}")
