@@ -162,7 +162,7 @@ def _described(session: Session) -> dict[str, Any]:
 def _useful_operations(given: argparse.Namespace, session: Session) -> float:
     """Of all steps of the first epoch."""
     from benchmarks.flops import shape_of, step_operations
-    from weitiao.api.preparation import model_config
+    from weitiao.models.use import model_config
     from weitiao.training.batches import steps_of_epoch
     from weitiao.training.prefix import shared_length
 

@@ -71,8 +71,15 @@ def figure(name: Figure, facts: dict[str, Any], rows: dict[str, Any]) -> float:
 
 
 def latest() -> dict[str, Any] | None:
-    """The newest results that are kept; None where there are none yet."""
-    return max(map(read, FOLDER.glob("*.json")), key=lambda document: document["date"], default=None)
+    """The newest results; jobs that were measured apart on the same commit and machine are one. None where none are."""
+    documents = sorted(map(read, FOLDER.glob("*.json")), key=lambda document: document["date"])
+    if not documents:
+        return None
+    newest = documents[-1]
+    same = [each for each in documents if all(each[name] == newest[name] for name in ("commit", "model"))]
+    lists = {name: [item for each in same for item in each[name]] for name in ("ratios", "failures", "cells")}
+    joined = {name: {key: value for each in same for key, value in each[name].items()} for name in ("peers", "rows")}
+    return {**newest, **lists, **joined}
 
 
 def read(path: Path) -> dict[str, Any]:

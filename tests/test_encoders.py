@@ -5,6 +5,7 @@ The reference is transformers' model over one padded batch with its mask, and to
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.precision import one_precision
 from weitiao.objectives.row import IGNORE, Row
-from weitiao.training.fast import fitting
+from weitiao.training.exact import Exact
+from weitiao.training.fast import engine_for, fitting
 
 LABELS = 5
 SIZES: dict[str, Any] = {
@@ -158,6 +160,16 @@ def test_what_is_read_is_what_transformers_reads(family: str, task: str) -> None
     gradients = taken(model)
     stack.learn(layout, stack.below(layout))
     assert apart(taken(model), gradients) < 1e-6
+
+
+@pytest.mark.parametrize("task", ["TokenClassification", "MaskedLM"])
+def test_rows_that_are_read_from_both_sides_are_what_an_encoder_is_for(task: str) -> None:
+    some = [replace(row, prefix=len(row.tokens)) for row in rows(task, [9, 9, 30, 4])]
+    model = model_of("bert", task, "full", torch.bfloat16)
+    engine, note = engine_for(model, "auto", some)
+    assert (engine.name, note) == ("fast", "")
+    found, wanted = dict(engine.read(some, None)), dict(Exact(model).read(some, None))
+    assert all(np.abs(found[number] - wanted[number]).max() < 0.1 for number in range(4))
 
 
 def test_transformers_reads_the_same_weights_afterwards() -> None:

@@ -33,3 +33,21 @@ def test_pretrain_zh_ends_in_a_table_with_intervals(tmp_path: Path) -> None:
     tested = {row["text"] for row in csv.DictReader((tmp_path / "out" / "test.csv").open(encoding="utf-8"))}
     read = (tmp_path / "out" / "texts.jsonl").read_text(encoding="utf-8")
     assert tested and not any(f'"{text}"' in read for text in tested)
+
+
+def test_objectives_ends_in_a_table_of_what_each_can_be_asked(tmp_path: Path) -> None:
+    rows = [(f"{text} {number}", label) for number in range(6) for label, texts in
+            (("spam", tiny.SPAM), ("ham", tiny.HAM)) for text in texts]  # fmt: skip
+    with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    words = ["--short", "--size", "1", "--texts", "rows.csv", "--labels", "rows.csv", "--output", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "objectives" / "demo.py", *words],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = done.stdout.splitlines()[-3:]
+    assert [line.split()[0] for line in table] == ["causal", "masked", "infill"]
+    assert [line.count("–") for line in table] == [1, 1, 1]
+    assert all(line.count("n=") == 2 for line in table)

@@ -26,7 +26,7 @@ from weitiao.codec import open_codec
 from weitiao.errors import ModelError
 from weitiao.evaluation.score import head_log_probabilities
 from weitiao.example import Category, Example, Message, Task, make_example
-from weitiao.methods import METHODS, Lora, Method, TopLayers, prepare, save_result, trained
+from weitiao.methods import Full, Lora, Method, TopLayers, prepare, save_result, trained
 from weitiao.models.anatomy import Model, head_width, parameter_count, sees_both_sides
 from weitiao.models.heads import head_modules, use_of
 from weitiao.models.load import Loaded, load
@@ -44,7 +44,7 @@ from weitiao.training.pace import Place
 
 TASK = Task("classify", "Is it spam?", ("ham", "other", "spam"))
 USE = Use("category", TASK.categories)
-METHOD: Mapping[str, Method] = {"full": METHODS["full"], "top_layers": TopLayers(1), "lora": Lora(4, 8.0)}
+METHOD: Mapping[str, Method] = {"full": Full(), "top_layers": TopLayers(1), "lora": Lora(4, 8.0)}
 DECODERS = ("llama", "qwen3", "gemma3", "gpt2")
 TEXTS = ("Free prize!", tiny.HAM[0], tiny.SENTENCES[3] * 3, "a", "今天天气很好")
 
@@ -159,7 +159,9 @@ def test_the_loss_is_transformers_own(family: str, tiny_folders: TinyFolders, tm
 
 
 @pytest.mark.parametrize("method", METHOD)
-@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3", "mistral", "glm4"])
+@pytest.mark.parametrize(
+    "family", ["llama", "qwen3", "gemma3", "mistral", "glm4", "bert", "roberta", "xlm-roberta", "camembert"]
+)
 def test_the_fast_engine_learns_and_reads_as_the_exact_one(family: str, method: str, tiny_folders: TinyFolders) -> None:
     curves, read = [], []
     some = rows(tiny_folders[family])
@@ -176,12 +178,19 @@ def test_the_fast_engine_learns_and_reads_as_the_exact_one(family: str, method: 
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_auto_takes_the_fast_engine_for_a_head_on_a_decoder(tiny_llama: Path, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("family", ["llama", "bert", "roberta"])
+def test_auto_takes_the_fast_engine_for_a_head(family: str, tiny_folders: TinyFolders, dtype: torch.dtype) -> None:
     for method in METHOD:
-        _, model = with_head(tiny_llama, method, dtype)
+        _, model = with_head(tiny_folders[family], method, dtype)
         one_precision(model, dtype)
-        engine, note = engine_for(model, "auto", rows(tiny_llama))
+        engine, note = engine_for(model, "auto", rows(tiny_folders[family]))
         assert (engine.name, note) == ("fast", "")
+
+
+def test_auto_takes_the_exact_engine_for_an_encoder_without_the_pattern(tiny_folders: TinyFolders) -> None:
+    for family, block in (("distilbert", "TransformerBlock"), ("electra", "ElectraLayer")):
+        engine, note = engine_for(with_head(tiny_folders[family], "lora")[1], "auto", rows(tiny_folders[family]))
+        assert engine.name == "exact" and block in note
 
 
 @pytest.mark.parametrize("family", ["bert", "deberta-v2", "modernbert"])
@@ -313,6 +322,59 @@ def test_words_learned_by_an_adapter_stay_under_a_new_head(tiny_llama: Path, tmp
     wanted = model.get_base_model().base_model(tokens).last_hidden_state
     headed = load(resolve(str(tmp_path / "model")), torch.float32, True, USE).model
     assert torch.allclose(headed.get_base_model().base_model(tokens).last_hidden_state, wanted, atol=1e-6)  # type: ignore[operator]
+
+
+# --- several categories at once ---
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_the_loss_of_several_categories_is_transformers_own(
+    family: str, tiny_folders: TinyFolders, tmp_path: Path
+) -> None:
+    several = Use("category", TASK.categories, several=True)
+    loaded = load(resolve(str(tiny_folders[family])), torch.float32, use=several, seed=1)
+    model = prepare(loaded, METHOD["full"])
+    alone = AutoModelForSequenceClassification.from_pretrained(saved(loaded, model, tmp_path / "model"))
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    batch = tokenizer(list(TEXTS), padding=True, return_tensors="pt", truncation=True, max_length=64)
+    batch.pop("token_type_ids", None)
+    sets = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0], [0, 0, 1]])
+    some = [
+        Row(row.example, row.tokens, np.where(row.targets == IGNORE, IGNORE, int(bits)).astype(np.int32))
+        for row, bits in zip(rows(tiny_folders[family]), sets @ torch.tensor([1, 2, 4]), strict=True)
+    ]
+    output = alone.train()(**batch, labels=sets.float())
+    output.loss.backward()
+    assert Exact(model).pass_over(some) == pytest.approx(sets.numel() * output.loss.item(), rel=1e-5)
+    theirs = dict(alone.named_parameters())
+    for name, weight in model.named_parameters():
+        if weight.grad is not None:
+            wanted = theirs[name].grad * sets.numel()
+            assert (weight.grad - wanted).abs().max() <= 1e-4 * wanted.abs().max() + 1e-6, name
+    logits = output.logits.detach()
+    assert apart(head_log_probabilities(Exact(model), some), torch.nn.functional.logsigmoid(logits)) < 1e-5
+    of_targets = np.concatenate([logs for _, logs in sorted(Exact(model).read(some, None))])
+    each = torch.nn.functional.binary_cross_entropy_with_logits(logits, sets.float(), reduction="none")
+    assert apart(of_targets, -each.sum(1)) < 1e-5
+    assert own_use(resolve(str(tmp_path / "model"))) == several
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_fast_engine_knows_several_categories(tiny_llama: Path, dtype: torch.dtype) -> None:
+    several = Use("category", TASK.categories, several=True)
+    model = prepare(load(resolve(str(tiny_llama)), dtype, use=several), METHOD["full"])
+    one_precision(model, dtype)
+    some = [
+        Row(row.example, row.tokens, np.where(row.targets == IGNORE, IGNORE, number + 2).astype(np.int32))
+        for number, row in enumerate(rows(tiny_llama))
+    ]
+    engine, note = engine_for(model, "auto", some)
+    assert (engine.name, note) == ("fast", "")
+    assert isinstance(engine, Fast)
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    assert engine.pass_over(some) == pytest.approx(Exact(model).pass_over(some), rel=tolerance)
+    read = head_log_probabilities(engine, some)
+    assert np.abs(read - head_log_probabilities(Exact(model), some)).max() < 10 * tolerance
 
 
 # --- rows ---

@@ -63,7 +63,7 @@ def test_masked_is_the_loss_of_transformers_bert() -> None:
         quiet = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.2}
         model = BertForMaskedLM(BertConfig(vocab_size=tiny.VOCABULARY, **sizes, **quiet))
     rows = drawn(Masked(mask=4, ordinary=np.arange(10, tiny.VOCABULARY, dtype=np.int32)))
-    total, count = learn(model, padded(rows))
+    total, count = learn(model, padded(rows, both_ways=True))
     ours = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
     model.zero_grad()
     summed, asked = torch.zeros(()), 0

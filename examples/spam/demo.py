@@ -12,7 +12,12 @@ WEITIAO = [sys.executable, "-m", "weitiao"]
 def main() -> None:
     weitiao("samples", "smollm2-135m-instruct")
     weitiao("samples", "sms-spam")
-    say("The test messages are asked before and after, and never learned from. First the untuned model answers them.")
+    say("First the untuned model says of 300 messages whether they are spam.")
+    asked = ("--question", "Is this text message spam or ham?", "--eval-max-samples", "300")
+    weitiao("evaluate", "smollm2-135m-instruct", "--data", "sms-spam", *asked)
+    say(
+        "Then it gets a head for the two categories, which learns with LoRA. What the test holds is never learned from."
+    )
     weitiao("train", str(HERE / "settings.yaml"), *sys.argv[1:])
 
 

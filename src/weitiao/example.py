@@ -88,12 +88,24 @@ class Task:
     """What is asked of every example. It drives the prompt, the check of an answer, the metrics and the page.
 
     ``question`` is put before the text of a ``classify`` or ``mark`` example. ``categories`` are the allowed answers
-    (or span types), in the order of their probabilities everywhere.
+    (or span types), in the order of their probabilities everywhere; with ``several`` a text may have any number.
     """
 
     kind: Kind
     question: str = ""
     categories: tuple[str, ...] = ()
+    several: bool = False
+
+
+def names_of(label: Label | None) -> tuple[str, ...]:
+    """The categories that a label names; none of any other kind of label."""
+    match label:
+        case Category(name):
+            return (name,)
+        case Categories(names):
+            return names
+        case _:
+            return ()
 
 
 def make_example(messages: tuple[Message, ...], label: Label | None, source: str) -> Example:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from weitiao.api.predict import predict
 from weitiao.api.train import resume, train
 from weitiao.errors import ModelError, SettingsError, Stopped
 from weitiao.evaluation.commonest import commonest_answers
+from weitiao.example import Task
 from weitiao.models.source import resolve
 from weitiao.models.use import own_use
 from weitiao.run import Run
@@ -78,6 +80,13 @@ def test_what_was_decided_is_written_down(tuned: Run) -> None:
     assert "head: category" in tuned.settings.read_text(encoding="utf-8")
     assert own_use(resolve(str(tuned.folder))).categories == ("ham", "spam")  # type: ignore[union-attr]
     assert json.loads((tuned.folder / "task.json").read_text())["categories"] == ["ham", "spam"]
+
+
+def test_the_card_says_how_transformers_opens_it(tuned: Run) -> None:
+    card = (tuned.folder / "card.md").read_text(encoding="utf-8")
+    assert "AutoModelForSequenceClassification" in card and "AutoModelForCausalLM" not in card
+    assert ("num_labels=2" in card) == ("lora" in str(tuned.folder))
+    assert "the question, an empty line" not in card
 
 
 def test_a_new_head_is_compared_with_the_commonest_category_and_that_is_said(tuned: Run) -> None:
@@ -161,7 +170,65 @@ def test_a_run_with_a_head_does_not_chat_and_answers_no_other_kind(tuned: Run, t
 
 
 def test_the_commonest_category_is_as_sure_as_the_training_rows_say() -> None:
-    answers = commonest_answers(("a", "b"), {"a": 2, "b": 5}, ("a", "b", "c"))
+    task = Task("classify", "", ("a", "b", "c"))
+    answers = commonest_answers([("a",), ("b",)], task, {"a": 2, "b": 5}, 7)
     assert answers.predicted == ("b", "b")
     assert answers.probabilities is not None
     assert answers.probabilities.tolist() == [[0.3, 0.6, 0.1]] * 2
+
+
+# --- several categories at once ---
+
+
+def topics(path: Path) -> Path:
+    """Thirty messages with none, one or both of the categories money and chinese."""
+    lines = []
+    for text in (*tiny.SPAM, *tiny.HAM):
+        names = [name for name, holds in (("money", text in tiny.SPAM), ("chinese", text[0] > "z")) if holds]
+        lines.append(json.dumps({"text": text, "label": names}, ensure_ascii=False))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module", params=["bert-full", "llama-lora"])
+def sorted_out(
+    request: pytest.FixtureRequest, tiny_folders: TinyFolders, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    """A finished run over texts with several categories; never write into it."""
+    family, _, method = request.param.partition("-")
+    folder = tmp_path_factory.mktemp(request.param)
+    changes = {"data": topics(folder / "topics.jsonl"), "head": "auto", "method": method, "max_steps": 40}
+    return train(settings(tiny_folders[family], folder, **changes, metric_for_best_model="micro_f1"))
+
+
+def test_several_categories_are_learned_measured_and_predicted(sorted_out: Run, tmp_path: Path) -> None:
+    found = report(sorted_out)
+    assert found["task"]["several"] is True and found["task"]["categories"] == ["chinese", "money"]
+    scores = found["after"]["scores"]
+    assert {"exact_match", "micro_f1", "macro_f1", "f1/chinese", "f1/money"} <= scores.keys()
+    assert scores["micro_f1"]["value"] > found["before"]["scores"]["exact_match"]["value"]
+    assert evaluate(make_settings({"model": sorted_out.folder})).json()["scores"] == scores
+    data = sorted_out.folder.parent / "topics.jsonl"
+    predicted = predict(make_settings({"model": sorted_out.folder, "data": data}), tmp_path / "out.jsonl")
+    rows = {row["text"]: row for row in map(json.loads, predicted.path.read_text(encoding="utf-8").splitlines())}
+    for item in found["items"]:
+        row = rows[item["text"]]
+        assert row["prediction"] == item["after"]
+        given = [name for name, share in row["probabilities"].items() if share >= 0.5]
+        assert row["prediction"] == ", ".join(given)
+        assert row["confidence"] == pytest.approx(item["after_confidence"], abs=1e-4)
+    counted = Counter(name for row in rows.values() for name in row["prediction"].split(", ") if name)
+    assert predicted.predicted == dict(counted)
+    assert "Micro F1" in (sorted_out.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_tuned_again_on_several_categories_the_head_goes_on(sorted_out: Run) -> None:
+    own = {"method": "lora" if "lora" in str(sorted_out.folder) else "full", "max_steps": 2, "lora_rank": 4}
+    own |= {"data": sorted_out.folder.parent / "topics.jsonl", "head": "auto", "metric_for_best_model": "macro_f1"}
+    child = train(settings(sorted_out.folder, sorted_out.folder.parent, "child", **own))
+    assert report(child)["before"]["scores"] == report(sorted_out)["after"]["scores"]
+
+
+def test_words_cannot_say_several_categories(tiny_llama: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="several categories at once"):
+        train(settings(tiny_llama, tmp_path, data=topics(tmp_path / "topics.jsonl"), head="words"))

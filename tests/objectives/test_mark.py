@@ -149,3 +149,14 @@ def _words() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()  # type: ignore[assignment]
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))  # type: ignore[assignment]
     return tokenizer
+
+
+def test_a_word_is_one_piece_and_a_chinese_character_is_one(tmp_path: Path) -> None:
+    codec = open_codec(tiny_tokenizer(tmp_path))
+    text = "unbelievable Łódź-Việt 苏州市 서울에서"
+    (encoding,) = codec.encode_with_places([text])
+    for both_ways in (True, False):
+        pieces = pieces_of(text, encoding, both_ways)
+        parts = [text[start:end] for start, end in zip(pieces.starts, pieces.ends, strict=True)]
+        assert parts == ["unbelievable", "Łódź", "-", "Việt", *"苏州市서울에서"]
+    assert pieces.tokens[0] > 0  # of a word of several tokens the last one has read all

@@ -22,7 +22,7 @@ FACTS = Facts(
 MAY_STAY_OPEN = {
     "dev", "test", "format", "kind", "text_column", "label_column", "prompt_column", "reply_column", "question",
     "max_samples", "header", "documents", "template", "max_steps", "output_dir", "lang", "warmup_steps",
-    "activations_limit_gb", "tokenizer",
+    "activations_limit_gb", "tokenizer", "hide",
 }  # fmt: skip
 
 

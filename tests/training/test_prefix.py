@@ -77,13 +77,14 @@ def test_loss_and_gradient_are_those_of_whole_rows(tiny_folders: TinyFolders, fa
 def test_the_prefix_is_computed_once_a_step(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, masters = learner(tiny_llama, METHOD["lora"])
     lengths: list[int] = []
+    engine = Exact(model)
     embeddings(model).register_forward_pre_hook(lambda _, inputs: lengths.append(inputs[0].shape[1]))
-    list(train(Exact(model), with_prefix(random_rows(8), 100), masters, pace(2, 8, capacity=60), Place()))
+    list(train(engine, with_prefix(random_rows(8), 100), masters, pace(2, 8, capacity=60), Place()))
     assert lengths.count(100) == 2 and len(lengths) > 6
     assert max(length for length in lengths if length != 100) <= 40
     lengths.clear()
     monkeypatch.setattr(exact, "shared_length", lambda rows: 0)
-    list(train(Exact(model), with_prefix(random_rows(8), 100), masters, pace(1, 8), Place()))
+    list(train(engine, with_prefix(random_rows(8), 100), masters, pace(1, 8), Place()))
     assert min(lengths) > 100
 
 

@@ -17,15 +17,17 @@ from weitiao.api.listener import Listener
 from weitiao.api.task_file import TrainedTask, read_task
 from weitiao.codec import Codec, open_codec
 from weitiao.errors import ModelError
-from weitiao.example import Task
+from weitiao.example import Kind, Task
 from weitiao.models.anatomy import Model
 from weitiao.models.files import virtual_tokens_of
 from weitiao.models.load import load
 from weitiao.models.precision import one_precision
 from weitiao.models.source import ModelSource, Progress, resolve
-from weitiao.models.use import Use, context_of, model_config, own_use
+from weitiao.models.use import BLANKS, Use, context_of, model_config, needs_words, own_use
 from weitiao.objectives.bio import types_of
+from weitiao.objectives.causal import Causal
 from weitiao.objectives.form import Form
+from weitiao.objectives.objective import Objective, ObjectiveName, make_objective
 from weitiao.objectives.row import Row
 from weitiao.run import Run
 from weitiao.settings import Settings, parse_settings
@@ -66,7 +68,7 @@ class Respondent:
             return self.trained.task
         if self.use.head == "tokens":
             return Task("mark", categories=self._types())
-        return Task("classify", categories=self.use.categories) if self.use.head == "category" else None
+        return Task("classify", "", self.use.categories, self.use.several) if self.use.head == "category" else None
 
     def _types(self) -> tuple[str, ...]:
         types = types_of(self.use.categories)
@@ -83,7 +85,19 @@ class Respondent:
 
     def form(self, given: Settings) -> Form:
         """How it is asked."""
-        return Form(self.codec, self.cutoff_len, self.setting(given, "learn"), answered(self.use.head, self.source))
+        place = answered(self.use.head, self.source)
+        return Form(self.codec, self.cutoff_len, self.setting(given, "learn"), place, self.objective(given))
+
+    def objective(self, given: Settings) -> Objective:
+        """How it reads plain texts."""
+        stated = self.setting(given, "objective")
+        name: ObjectiveName = "masked" if self.use == BLANKS else "causal" if stated == "auto" else stated
+        return make_objective(name, self.codec, self.setting(given, "hide"))
+
+    def check_answers(self, kind: Kind) -> None:
+        """Raise ModelError where the model's head cannot answer data of ``kind``."""
+        if self.use.head != "words" and not (self.use == BLANKS and kind == "continue"):
+            needs_words(self.source)
 
     def setting(self, given: Settings, name: str) -> Any:
         """The setting ``name`` as it was given, else as the run was trained with it, else its default."""
@@ -129,7 +143,11 @@ def load_engine(respondent: Respondent, given: Settings, listen: Listener) -> En
     """The model of :func:`load_respondent` with what reads its answers, chosen as in training."""
     model = load_respondent(respondent, given)
     texts = respondent.codec.encode_texts(_PROOF, respondent.cutoff_len)
-    rows = [Row("", text.tokens, np.zeros(len(text.tokens), dtype=np.int32)) for text in texts]
+    both = not isinstance(respondent.objective(given), Causal)
+    rows = [
+        Row("", text.tokens, np.zeros(len(text.tokens), dtype=np.int32), len(text.tokens) if both else 0)
+        for text in texts
+    ]
     engine, note = engine_for(model, respondent.setting(given, "engine"), rows)
     listen("engine", {"name": engine.name, "note": note})
     return engine

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from weitiao.api.chosen_head import answered, decide_head
+from weitiao.api.chosen_objective import decide_objective
 from weitiao.api.listener import Listener
 from weitiao.api.preparation import (
     Opened,
@@ -34,12 +35,13 @@ from weitiao.data.checks import Inspector, Lengths
 from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
 from weitiao.data.partition import SPLITS
 from weitiao.errors import DataError, WeitiaoError
-from weitiao.example import Category, Example, Kind, Spans
+from weitiao.example import Example, Kind, Spans, names_of
 from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource, resolve
 from weitiao.models.use import context_of, model_config
 from weitiao.objectives.causal import with_answer
-from weitiao.objectives.form import Form, rows_of, token_labels
+from weitiao.objectives.form import Form, rows_of, shown, token_labels
+from weitiao.objectives.objective import make_objective
 from weitiao.settings import Settings
 from weitiao.training.defaults import context_limit
 from weitiao.words import t
@@ -152,7 +154,8 @@ def _encode(
     try:
         codec = open_codec(source.tokenizer_folder, settings.template)
         head = decide_head(settings, source, opened.task).head
-        form = Form(codec, found.cutoff_len, settings.learn, answered(head, source))
+        objective = make_objective(decide_objective(settings, source, opened.task.kind).name, codec, settings.hide)
+        form = Form(codec, found.cutoff_len, settings.learn, answered(head, source), objective)
         encode_rows(prepared, opened, form, found.ledger)
     except WeitiaoError:
         found.ledger = Ledger()  # nothing or not all was encoded: what can be said of every row is said without that
@@ -174,7 +177,7 @@ def _shown(opened: Opened, form: Form, count: int) -> Iterator[ShownRow]:
         (result,) = rows_of([example], opened.task, form)
         if not isinstance(result, Dropped):
             labels = token_labels(result, opened.task, form)
-            yield ShownRow(example.source, _tokens(form.codec, result.encoding, labels))
+            yield ShownRow(example.source, _tokens(form.codec, shown(example, result, form), labels))
         elif result.reason != "too_long" and opened.task.kind != "continue" and form.answered == "words":
             spoilt = form.codec.encode_conversations([with_answer(example, opened.task)], form.learn == "replies")[0]
             yield ShownRow(example.source, _tokens(form.codec, spoilt))
@@ -194,7 +197,7 @@ def _one_of_each_first(examples: Sequence[Example]) -> list[Example]:
 def _kind_of(example: Example) -> str:
     if isinstance(example.label, Spans):
         return "marked" if example.label.spans else ""
-    return example.label.name if isinstance(example.label, Category) else ""
+    return ", ".join(names_of(example.label))
 
 
 def _tokens(codec: Codec, encoding: Encoding, labels: Sequence[str] = ()) -> tuple[Token, ...]:

@@ -28,11 +28,11 @@ from weitiao.api.scored_set import ScoredSet, every_row, own_test_split
 from weitiao.data.ledger import Ledger
 from weitiao.data.samples import SAMPLES
 from weitiao.errors import SettingsError
-from weitiao.evaluation.answers import Answers, select
+from weitiao.evaluation.answers import Answers, confidences, select
 from weitiao.evaluation.marked import shown_answers
 from weitiao.evaluation.metrics import Score, details, scores
 from weitiao.evaluation.spans import same_spans
-from weitiao.example import Category
+from weitiao.example import names_of
 from weitiao.models.anatomy import Model, parameter_count
 from weitiao.run import Run, locked
 from weitiao.settings import Settings
@@ -203,7 +203,7 @@ def _frame(respondent: Respondent, model: Model) -> dict[str, Any]:
 def _data_facts(scored: ScoredSet, ledger: Ledger) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     for item in scored.items:
-        counts[item.example.label.name if isinstance(item.example.label, Category) else ""] += 1
+        counts.update(names_of(item.example.label) or ("",))
     return {
         "path": scored.data,
         "digest": scored.digest,
@@ -218,7 +218,8 @@ def _data_facts(scored: ScoredSet, ledger: Ledger) -> dict[str, Any]:
 
 def _items(scored: ScoredSet, answers: Answers) -> list[dict[str, Any]]:
     """Each item with its answer, at most 5,000; of texts only those that were written out."""
-    sure = None if answers.probabilities is None else np.round(answers.probabilities.max(axis=1), 4)
+    certain = confidences(answers)
+    sure = None if certain is None else np.round(certain, 4)
     return [
         {
             "source": item.example.source,

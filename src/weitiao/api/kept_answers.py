@@ -136,6 +136,7 @@ def _joined(parts: Sequence[_Part], found: Sequence[Answers]) -> Answers:
             if part.written:
                 predicted[number], generated[number] = text, True
     shares = [answers.probabilities for answers in scored if answers.probabilities is not None]
+    held = [answers.held for answers in scored if answers.held is not None]
     hits = [answers.hit_count for answers in scored if answers.hit_count is not None]
     return replace(
         scored[0],
@@ -147,6 +148,7 @@ def _joined(parts: Sequence[_Part], found: Sequence[Answers]) -> Answers:
         byte_count=np.concatenate([answers.byte_count for answers in scored]),
         generated=generated,
         hit_count=np.concatenate(hits) if hits else None,
+        held=np.concatenate(held) if held else None,
     )
 
 

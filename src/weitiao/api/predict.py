@@ -26,12 +26,13 @@ from weitiao.codec.prompt import conversation
 from weitiao.data.dataset import Dataset
 from weitiao.data.ledger import Dropped
 from weitiao.errors import SettingsError
-from weitiao.evaluation.ask import SCORED_TOGETHER, WRITTEN_TOGETHER
+from weitiao.evaluation.answers import HALF
+from weitiao.evaluation.ask import SCORED_TOGETHER, WRITTEN_TOGETHER, ask
+from weitiao.evaluation.fill import blanked, fill
 from weitiao.evaluation.marking import by_head, by_words
 from weitiao.evaluation.score import (
     answer_tokens,
     category_log_probabilities,
-    head_log_probabilities,
     probabilities,
     prompts_within,
 )
@@ -40,6 +41,8 @@ from weitiao.lineage import digest_json
 from weitiao.models.generate import Sampling, generate
 from weitiao.objectives.causal import Encoded
 from weitiao.objectives.form import Form, rows_of
+from weitiao.objectives.infill import Infill
+from weitiao.objectives.masked import Masked
 from weitiao.settings import Settings
 from weitiao.training.chance import seed_for
 from weitiao.training.engine import Engine
@@ -88,11 +91,12 @@ def predict(
         tally = _Tally(grown.journal.place)
         went_on_after = tally.rows
         rows = islice(iter(dataset), tally.rows, settings.max_samples)
+        filling = _filling(respondent, task, settings)
         writes = task.kind in ("reply", "mark") and respondent.use.head == "words"
         size = WRITTEN_TOGETHER if writes else SCORED_TOGETHER
         answer: Answer | None = None
         while chunk := list(islice(rows, size)):
-            answer = answer or _answerer(load_engine(respondent, settings, listen), respondent, task, sampling)
+            answer = answer or _answerer(load_engine(respondent, settings, listen), respondent, task, sampling, filling)
             _append(grown, layout, tally, chunk, _predictions(chunk, answer, tally.rows // size))
             listen("predicted", {"rows": tally.rows})
             stop.obey(
@@ -140,10 +144,10 @@ def _answerable(respondent: Respondent, dataset: Dataset, settings: Settings) ->
             t("tune it first: weitiao train --model {model} --data FILE", model=settings.model),
         )
     task = task_in(dataset, respondent)
-    if task.kind == "continue":
+    if task.kind == "continue" and not isinstance(respondent.objective(settings), Masked | Infill):
         raise SettingsError(
             t("there is nothing to predict: the kind is {kind}", kind=task.kind),
-            t("predict gives labels and replies: name the columns, or --kind reply"),
+            t("predict gives labels and replies, and a run with objective masked or infill fills blanks"),
         )
     return replace(task, question=settings.question) if settings.question else task
 
@@ -184,7 +188,10 @@ def _append(
             tally.reasons["shortened"] += 1
         else:
             tally.outcomes["used"] += 1
-        if layout.task.kind == "mark":
+        if layout.task.several:
+            given = zip(layout.task.categories, prediction.probabilities, strict=False)
+            tally.predicted.update(name for name, share in given if share >= HALF)
+        elif layout.task.kind == "mark":
             tally.predicted.update(span["label"] for span in prediction.spans)
         elif layout.task.categories and prediction.prediction is not None:
             tally.predicted[prediction.prediction] += 1
@@ -201,9 +208,13 @@ def _predictions(chunk: Sequence[Example | Dropped], answer: Answer, number: int
     ]
 
 
-def _answerer(engine: Engine, respondent: Respondent, task: Task, sampling: Sampling) -> Answer:
+def _answerer(
+    engine: Engine, respondent: Respondent, task: Task, sampling: Sampling, filling: Masked | Infill | None
+) -> Answer:
     if task.kind == "reply":
         return lambda examples, number: _replies(engine, respondent, task, sampling, examples, number)
+    if filling is not None:
+        return lambda examples, number: _filled(engine, respondent, filling, sampling, examples)
     if task.kind == "mark":
         return lambda examples, number: _marks(engine, respondent, task, sampling, examples, number)
     if respondent.use.head == "category":
@@ -231,18 +242,35 @@ def _categories(engine: Engine, respondent: Respondent, task: Task, examples: Se
 def _by_head(engine: Engine, respondent: Respondent, task: Task, examples: Sequence[Example]) -> list[Prediction]:
     form = Form(respondent.codec, respondent.cutoff_len, answered=answered("category", respondent.source))
     results = rows_of(examples, task, form)
-    shares = iter(
-        probabilities(head_log_probabilities(engine, [one.row for one in results if isinstance(one, Encoded)]))
-    )
-    found = []
-    for example, result in zip(examples, results, strict=True):
-        if isinstance(result, Dropped):
-            found.append(Prediction(example.source, example.text, problem=f"{result.reason}: {result.detail}"))
-            continue
-        row = next(shares)
-        named = task.categories[int(row.argmax())]
-        found.append(Prediction(example.source, example.text, named, row.tolist(), result.shortened))
-    return found
+    read = [(example, one) for example, one in zip(examples, results, strict=True) if isinstance(one, Encoded)]
+    answers = ask(engine, [(example, one.row) for example, one in read], task, respondent.codec, respondent.cutoff_len)
+    shares = [] if answers.probabilities is None else answers.probabilities.tolist()
+    said = iter(zip(answers.predicted, shares, strict=True))
+    return [
+        Prediction(example.source, example.text, problem=f"{one.reason}: {one.detail}")
+        if isinstance(one, Dropped)
+        else Prediction(example.source, example.text, *next(said), one.shortened)
+        for example, one in zip(examples, results, strict=True)
+    ]
+
+
+def _filling(respondent: Respondent, task: Task, settings: Settings) -> Masked | Infill | None:
+    """How blanks are filled; None for tasks that are answered otherwise."""
+    objective = respondent.objective(settings) if task.kind == "continue" else None
+    return objective if isinstance(objective, Masked | Infill) else None
+
+
+def _filled(
+    engine: Engine, respondent: Respondent, objective: Masked | Infill, sampling: Sampling, examples: Sequence[Example]
+) -> list[Prediction]:
+    texts = [blanked(example.text) for example in examples]
+    limit = respondent.cutoff_len
+    filled = fill(engine.model, respondent.codec, objective, texts, sampling.max_new_tokens, limit)
+    too_long = t("too_long: {limit} tokens fit", limit=limit)
+    return [
+        Prediction(example.source, example.text, found, problem="" if found is not None else too_long)
+        for example, found in zip(examples, filled, strict=True)
+    ]
 
 
 def _marks(

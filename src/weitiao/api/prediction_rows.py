@@ -61,7 +61,8 @@ class RowFormat:
             marks = [json.dumps(list(part), ensure_ascii=False) for part in (row.spans, row.unmatched)]
             return _csv_line([row.source, *self._text(row.text), row.prediction or "", *marks, row.problem])
         shares = [f"{share:.{_DIGITS}f}" for share in row.probabilities] or [""] * len(self.task.categories)
-        sure = [max(shares)] if self.task.categories else []
+        sure = [f"{self._sure(row.probabilities):.{_DIGITS}f}" if row.probabilities else ""]
+        sure = sure if self.task.categories else []
         return _csv_line([row.source, *self._text(row.text), row.prediction or "", *sure, *shares, row.problem])
 
     def _object(self, row: Prediction) -> Mapping[str, object]:
@@ -74,9 +75,13 @@ class RowFormat:
         found["prediction"] = row.prediction
         if self.task.categories:
             shares = [round(float(share), _DIGITS) for share in row.probabilities]
-            found["confidence"] = max(shares, default=None)
+            found["confidence"] = round(self._sure(row.probabilities), _DIGITS) if shares else None
             found["probabilities"] = dict(zip(self.task.categories, shares, strict=False)) if shares else None
         return {**found, "problem": row.problem} if row.problem else found
+
+    def _sure(self, shares: Sequence[float]) -> float:
+        """Of the category, or of the least sure of several decisions."""
+        return float(min(max(share, 1 - share) for share in shares) if self.task.several else max(shares))
 
     def _text(self, text: str) -> list[str]:
         return [text] if self.with_text else []

@@ -25,10 +25,10 @@ from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
 from weitiao.data.partition import SPLITS, Partition, Sources, assigned, partition
 from weitiao.data.samples import SAMPLES, fetch
 from weitiao.errors import DataError, ModelError, SettingsError
-from weitiao.example import Category, Example, Reply, Task, content_key
+from weitiao.example import Example, Task, content_key, names_of
 from weitiao.lineage import digest_json
 from weitiao.objectives.causal import Encoded
-from weitiao.objectives.form import Form, rows_of, token_labels
+from weitiao.objectives.form import Form, rows_of, scored_row, shown, token_labels
 from weitiao.objectives.mark import OVERLAPPING, UNEVEN
 from weitiao.objectives.row import Row
 from weitiao.settings import Settings
@@ -109,8 +109,8 @@ class Prepared:
         if UNEVEN in self.notes:
             count, where = self.notes[UNEVEN]
             message = t(
-                "marks that begin or end inside a token of this model: {count}; the whole token is learned as marked, "
-                "so such a mark is never found exactly",
+                "marks that begin or end inside a word or a token of this model: {count}; all of it is learned as "
+                "marked, so such a mark is never found exactly",
                 count=count,
             )
             yield Problem("uneven_span", where, message)
@@ -200,12 +200,12 @@ def encode_rows(
                 _enter(prepared, ledger, example, split, result)
                 if split == "train" and len(prepared.shown) < _SHOWN:
                     labels = token_labels(result, opened.task, form)
-                    prepared.shown.append(Shown(example.source, result.encoding, labels))
+                    prepared.shown.append(Shown(example.source, shown(example, result, form), labels))
                 if split == "train":
                     if writer is not None:
                         writer.add(result.row)
                 else:
-                    kept[split].add(content_key(example), Item(example, result.row))
+                    kept[split].add(content_key(example), Item(example, scored_row(example, result.row, form)))
     prepared.dev, prepared.test = kept["dev"].items(), kept["test"].items()
 
 
@@ -232,8 +232,7 @@ def _enter(prepared: Prepared, ledger: Ledger, example: Example, split: str, res
         prepared.notes[code] = count + 1, where
     if len(prepared.lengths) < _LENGTHS:
         prepared.lengths.append(length)
-    category = example.label.name if isinstance(example.label, Category) else ""
-    prepared.counts[split][category] += 1
+    prepared.counts[split].update(names_of(example.label) or ("",))
     if split == "train":
         prepared.train_rows += 1
         prepared.train_tokens += length
@@ -253,11 +252,8 @@ def usable_rows(opened: Opened, ledger: Ledger, watch: Watch = iter) -> Iterator
         elif not split:
             reason, detail = opened.partition.dropped[number]
             ledger.add(Entry(item.source, "dropped", reason, detail, item.id))
-        elif opened.task.kind in ("continue", "mark") or isinstance(item.label, Category | Reply):
-            yield item, split
         else:
-            detail = t("several categories at once cannot be trained by a causal model yet")
-            ledger.add(Entry(item.source, "dropped", "unsupported_label", detail, item.id))
+            yield item, split
 
 
 def _ahead(

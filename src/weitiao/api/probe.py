@@ -74,7 +74,9 @@ def take(session: Session, rate: float) -> None:
 
 def _try(session: Session, peak: float) -> Tried:
     try:
-        for _ in train(session.engine, session.rows, session.masters, _in_small(session.pace, peak), Place()):
+        for _ in train(
+            session.engine, session.rows, session.masters, _in_small(session.pace, peak), Place(), session.draw
+        ):
             pass
     except DataError:  # a loss that is no number: too high a rate
         return Tried(peak, None)

@@ -16,10 +16,9 @@ from weitiao import __version__
 from weitiao.api.preparation import Item
 from weitiao.api.session import Session
 from weitiao.data.samples import SAMPLES
-from weitiao.evaluation.answers import Answers
+from weitiao.evaluation.answers import Answers, confidences
 from weitiao.evaluation.card import card_markdown
 from weitiao.evaluation.changes import changes
-from weitiao.evaluation.commonest import commonest
 from weitiao.evaluation.marked import shown_answers
 from weitiao.evaluation.metrics import details, differences, scores
 from weitiao.evaluation.report import report_html
@@ -85,9 +84,9 @@ def _compared(session: Session, before: Answers, after: Answers) -> dict[str, An
         found["verdict"] = [said, *found["verdict"]]
     elif session.new_head:
         said = t(
-            "A new head answers by chance before it has learned. “Before” is therefore what always answering "
-            "“{category}”, the commonest category of the training rows, would reach.",
-            category=commonest(session.prepared.counts["train"], session.task.categories),
+            "A new head answers by chance before it has learned. “Before” is therefore what always giving the "
+            "commonest answer of the training rows would reach: “{category}”.",
+            category=before.predicted[0] if len(before) else "",
         )
         found["verdict"] = [said, *found["verdict"]]
     return found
@@ -197,10 +196,11 @@ def _settings(session: Session) -> dict[str, Any]:
 
 
 def _confidences(answers: Answers) -> Sequence[float | None]:
-    if answers.probabilities is None:
+    sure = confidences(answers)
+    if sure is None:
         return [None] * len(answers)
-    confidences: list[float | None] = np.round(answers.probabilities.max(axis=1), 4).tolist()
-    return confidences
+    rounded: list[float | None] = np.round(sure, 4).tolist()
+    return rounded
 
 
 def _json(named: Mapping[str, Any]) -> dict[str, Any]:

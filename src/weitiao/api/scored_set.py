@@ -19,10 +19,9 @@ from weitiao.data.dataset import Dataset, Hints
 from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome, Problem
 from weitiao.data.partition import Sources, assigned, partition
 from weitiao.errors import DataError
-from weitiao.example import Category, Example, Kind, Reply, Spans, Task, content_key
+from weitiao.example import Categories, Category, Example, Kind, Reply, Spans, Task, content_key, names_of
 from weitiao.lineage import Lineage
-from weitiao.models.use import needs_words
-from weitiao.objectives.form import Form, rows_of
+from weitiao.objectives.form import Form, rows_of, scored_row
 from weitiao.run import Run
 from weitiao.settings import Settings
 from weitiao.words import t
@@ -87,8 +86,7 @@ def task_in(dataset: Dataset, respondent: Respondent) -> Task:
     """What the data ask: the run's own task where the kind is the same, else what is read off all their rows."""
     if respondent.task and respondent.task.kind == dataset.layout.kind:
         return respondent.task
-    if respondent.use.head != "words":
-        needs_words(respondent.source)
+    respondent.check_answers(dataset.layout.kind)
     if dataset.layout.kind in ("reply", "continue"):
         return Task(dataset.layout.kind)
     return partition(Sources(dataset), 0.0, 0.0).task
@@ -127,8 +125,8 @@ def _named(settings: Settings) -> _Columns:
 def _task_for(respondent: Respondent, settings: Settings, found: Task) -> Task:
     """What is asked: the run's own task, unless the data are of another kind; with the user's question."""
     same = respondent.task is not None and respondent.task.kind == found.kind
-    if not same and respondent.use.head != "words":
-        needs_words(respondent.source)
+    if not same:
+        respondent.check_answers(found.kind)
     task = respondent.task if respondent.task is not None and same else found
     return replace(task, question=settings.question) if settings.question else task
 
@@ -166,7 +164,7 @@ def _encoded(rows: Iterable[Example | Dropped], task: Task, form: Form, ledger: 
             outcome: Outcome = "truncated" if result.shortened else "used"
             reason = "shortened" if result.shortened else ""
             ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, "test"))
-            yield Item(example, result.row)
+            yield Item(example, scored_row(example, result.row, form))
 
 
 def _has_answer(row: Example | Dropped, task: Task, ledger: Ledger) -> bool:
@@ -176,8 +174,9 @@ def _has_answer(row: Example | Dropped, task: Task, ledger: Ledger) -> bool:
         return False
     if task.kind == "continue" or (task.kind == "reply" and isinstance(row.label, Reply)):
         return True
-    if isinstance(row.label, Category | Spans):
-        named = [row.label.name] if isinstance(row.label, Category) else [span.name for span in row.label.spans]
+    single = isinstance(row.label, Categories) and (task.several or len(row.label.names) == 1)
+    if single or isinstance(row.label, Category | Spans):
+        named = [span.name for span in row.label.spans] if isinstance(row.label, Spans) else names_of(row.label)
         unknown = next((name for name in named if name not in task.categories), None)
         if unknown is not None:
             raise DataError(

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from weitiao.api.chosen_head import answered, decide_head, use_for
+from weitiao.api.chosen_head import ChosenHead, answered, decide_head, use_for
+from weitiao.api.chosen_objective import ChosenObjective, decide_objective
 from weitiao.api.listener import Listener
 from weitiao.api.preparation import (
     Item,
@@ -24,6 +25,7 @@ from weitiao.api.starting_model import start
 from weitiao.api.workload import calculated, workload
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Ledger
+from weitiao.errors import SettingsError
 from weitiao.evaluation.score import rows_of_example
 from weitiao.example import Task
 from weitiao.lineage import Lineage, code_version, digest_file, digest_json
@@ -36,14 +38,16 @@ from weitiao.models.load import Loaded, load
 from weitiao.models.precision import one_precision
 from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource
-from weitiao.models.use import WORDS, Use, context_of, model_config, own_use
+from weitiao.models.use import BLANKS, WORDS, Use, context_of, model_config, own_use
 from weitiao.objectives.form import Form
+from weitiao.objectives.objective import Objective, make_objective
+from weitiao.objectives.row import Row
 from weitiao.process import give_back
 from weitiao.settings import TOKEN_KINDS, Settings
 from weitiao.training import machine
 from weitiao.training.budget import Budget
-from weitiao.training.chance import seed_for
-from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
+from weitiao.training.chance import generator, seed_for
+from weitiao.training.defaults import Derived, Facts, context_limit, derive, warmup_steps
 from weitiao.training.engine import Engine
 from weitiao.training.fast import engine_for
 from weitiao.training.keeping import Keeping, Wish, keep
@@ -51,7 +55,8 @@ from weitiao.training.loop import total_steps
 from weitiao.training.optimizer import Masters, Rate
 from weitiao.training.pace import Pace
 from weitiao.training.plan import Estimate, estimate, measure_flops
-from weitiao.training.rows import Rows, RowWriter
+from weitiao.training.rows import Draw, EpochRows, Rows, RowWriter
+from weitiao.words import t
 
 _CPU_CAPACITY = 2048  # tokens of one forward pass with gradients; more costs memory and gains nothing on a CPU
 _GPU_CAPACITY = 16384
@@ -73,6 +78,7 @@ class Session:
     engine: Engine
     masters: Masters
     rows: Rows
+    draw: Draw | None  # what each epoch makes of a row; None where it is the row itself
     pace: Pace
     keeping: Keeping
     planned: Estimate
@@ -82,8 +88,9 @@ class Session:
 
     @property
     def task(self) -> Task:
-        """What is asked of every example."""
-        return self.opened.task
+        """What is asked of every example; a category head reads the text without a question."""
+        task = self.opened.task
+        return task if self.settings.head == "words" else replace(task, question="")
 
     @property
     def cutoff_len(self) -> int:
@@ -100,32 +107,36 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     codec = open_codec(source.tokenizer_folder, settings.template)
     context = context_of(config) - _virtual_tokens(settings, source)
     cutoff_len = context_limit(settings, context)
-    form = Form(codec, cutoff_len, settings.learn, answered(chosen.head, source))
-    with Ledger(ledger_path) as ledger, RowWriter(work / "rows", cutoff_len, settings.join_documents) as writer:
+    objective = decide_objective(settings, source, opened.task.kind)
+    learned_by = make_objective(objective.name, codec, settings.hide)
+    form = Form(codec, cutoff_len, settings.learn, answered(chosen.head, source), learned_by)
+    most = learned_by.most(cutoff_len)
+    with Ledger(ledger_path) as ledger, RowWriter(work / "rows", most, settings.join_documents) as writer:
         prepared = prepare(opened, form, ledger, writer)
     rows = Rows(work / "rows")
     listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), **_shape(rows, prepared, cutoff_len)})
     threads = settings.threads or machine.cores()
     torch.set_num_threads(threads)
     facts = _facts(source, context, opened.task, rows, threads, _goes_on(settings, source))
-    derived = derive(settings.model_copy(update={"head": chosen.setting}), facts)
+    derived = _derived(settings, facts, chosen, objective)
     settings = derived.settings
-    if chosen.reason:
-        derived.reasons["head"] = chosen.reason
     use = use_for(chosen.head, opened.task)
     pace = _pace(settings, len(rows))
     loaded, model, masters = _learner(source, settings, use, pace.rate.steps)
-    engine, note = engine_for(model, settings.engine, rows)
+    draw = None if objective.name == "causal" else _drawing(learned_by, settings.seed)
+    first_epoch = EpochRows(rows, draw) if draw else rows
+    engine, note = engine_for(model, settings.engine, first_epoch)
     listen("engine", {"name": engine.name, "note": note})
     listen("layout", {"calculated": round(calculated(engine, rows, pace), 4)})
     reads = rows_of_example(codec, opened.task) if opened.task.kind == "classify" and use == WORDS else 1
-    keeping = keep(engine, rows, _wish(settings, pace, prepared, reads))
+    wish = _wish(settings, pace, prepared, reads)
+    keeping = keep(engine, rows, wish) if draw is None else _nothing_kept(wish)
     listen("activations", {"kept": keeping.kept, "bytes": keeping.missing_bytes, "note": keeping.note})
     if settings.keep_activations == "auto":
         derived.reasons["keep_activations"] = keeping.reason
     settings = settings.model_copy(update={"keep_activations": "on" if keeping.kept else "off"})
     give_back()
-    load_ahead = workload(settings, engine, masters, pace, rows, prepared, keeping, reads)
+    load_ahead = workload(settings, engine, masters, pace, first_epoch, prepared, keeping, reads)
     flops = measure_flops(load_ahead.width, 4 * load_ahead.width, machine.dtype_of(settings.precision))
     return Session(
         settings=settings,
@@ -140,10 +151,11 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
         engine=engine,
         masters=masters,
         rows=rows,
+        draw=draw,
         pace=pace,
         keeping=keeping,
         planned=estimate(load_ahead, flops),
-        new_head=use not in (WORDS, own_use(source)),
+        new_head=not use.of_vocabulary and use != own_use(source),
         dev=prepared.dev[: settings.eval_max_samples],
         test=prepared.test[: settings.eval_max_samples],
     )
@@ -164,8 +176,39 @@ def method_of(settings: Settings) -> Method:
     return found
 
 
+def _drawing(objective: Objective, seed: int) -> Draw:
+    def draw(row: Row, epoch: int, number: int) -> Row:
+        return objective.draw(row, generator(seed, "hidden", epoch, number))
+
+    return draw
+
+
+def _derived(settings: Settings, facts: Facts, head: ChosenHead, objective: ChosenObjective) -> Derived:
+    """Every setting, with what was decided before the rows were made."""
+    derived = derive(settings.model_copy(update={"head": head.setting, "objective": objective.name}), facts)
+    reasons = {name: each.reason for name, each in (("head", head), ("objective", objective)) if each.reason}
+    return Derived(derived.settings, {**derived.reasons, **reasons})
+
+
+def _nothing_kept(wish: Wish) -> Keeping:
+    return Keeping(None, t("every epoch hides something else"), wish.keep == "on")
+
+
+def _check_learns_head(settings: Settings, source: ModelSource, use: Use) -> None:
+    if use == BLANKS and own_use(source) != BLANKS and settings.method != "full":
+        raise SettingsError(
+            t(
+                "{model} has no head that fills blanks, and method {method} would leave a new one as it was drawn",
+                model=source.name,
+                method=settings.method,
+            ),
+            t("write method: full"),
+        )
+
+
 def _learner(source: ModelSource, settings: Settings, use: Use, steps: int) -> tuple[Loaded, Model, Masters]:
     """What was loaded, the same as the method adapts it, and the float32 weights that learn."""
+    _check_learns_head(settings, source, use)
     dtype, method = machine.dtype_of(settings.precision), method_of(settings)
     loaded = load(source, dtype, _goes_on(settings, source), use, seed_for(settings.seed, "head"))
     model = prepare_model(loaded, method, seed_for(settings.seed, "adapter"))

@@ -73,7 +73,7 @@ def take_steps(course: Course, checkpoint: Checkpoint | None) -> Best:
 def _steps(course: Course, place: Place) -> Iterator[Step]:
     session = course.session
     try:
-        yield from train(session.engine, session.rows, session.masters, session.pace, place)
+        yield from train(session.engine, session.rows, session.masters, session.pace, place, session.draw)
     except DataError as error:
         bad = [int(session.rows.examples[number]) for number in error.rows[:_SOURCES_SHOWN]]
         sources = sources_of(course.run.ledger, bad)

@@ -43,7 +43,7 @@ def read_task(run: Run) -> TrainedTask:
         raise _damaged(run, str(error)) from error
     if not isinstance(stored, dict) or not _whole(stored):
         raise _damaged(run, t("a field is missing or of another type"))
-    task = Task(stored["kind"], stored["question"], tuple(stored["categories"]))
+    task = Task(stored["kind"], stored["question"], tuple(stored["categories"]), bool(stored.get("several")))
     return TrainedTask(task, stored["cutoff_len"], stored["precision"], stored["template"])
 
 

@@ -33,7 +33,7 @@ from weitiao.evaluation.ask import ask
 from weitiao.evaluation.commonest import commonest_answers, nothing_marked
 from weitiao.evaluation.marked import gold_json, in_words
 from weitiao.evaluation.stored import answers_from_json, answers_json
-from weitiao.example import Category
+from weitiao.example import names_of
 from weitiao.lineage import Lineage, differences, digest_json
 from weitiao.methods import save_result
 from weitiao.models.anatomy import parameter_count, plain
@@ -232,8 +232,8 @@ def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Liste
     if session.new_head and session.task.kind == "mark":
         return nothing_marked([gold_json(gold_spans(item.example), item.example.text) for item in session.test])
     if session.new_head:
-        gold = [item.example.label.name for item in session.test if isinstance(item.example.label, Category)]
-        return commonest_answers(gold, session.prepared.counts["train"], session.task.categories)
+        gold = [names_of(item.example.label) for item in session.test]
+        return commonest_answers(gold, session.task, session.prepared.counts["train"], session.prepared.train_rows)
     kept = run.work / "before.json"
     if kept.is_file():
         return answers_from_json(json.loads(kept.read_text(encoding="utf-8")))

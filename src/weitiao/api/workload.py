@@ -18,7 +18,7 @@ from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.plan import Load, Pass, Work
 from weitiao.training.prefix import may_share, shared_length
-from weitiao.training.rows import Rows
+from weitiao.training.rows import RowSource
 
 _STEPS_LOOKED_AT = 32
 
@@ -45,7 +45,7 @@ def workload(
     engine: Engine,
     masters: Masters,
     pace: Pace,
-    rows: Rows,
+    rows: RowSource,
     prepared: Prepared,
     keeping: Keeping,
     reads: int,
@@ -100,7 +100,7 @@ def _held_tokens(step: Sequence[tuple[int, int]]) -> int:
     return max(tokens for tokens, _ in step) + sum(tokens for tokens, asked in step if not asked)
 
 
-def calculated(engine: Engine, rows: Rows, pace: Pace) -> float:
+def calculated(engine: Engine, rows: RowSource, pace: Pace) -> float:
     """Tokens that go through the model for each token of the rows, in the first steps: padding adds, what rows begin
     with alike saves."""
     passed = held = 0

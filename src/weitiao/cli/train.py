@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from weitiao.settings import Parsed
 
 _HEADLINES = {
-    "classify": ("accuracy", "macro_f1"),
+    "classify": ("accuracy", "exact_match", "micro_f1", "macro_f1"),
     "reply": ("loss", "chrf", "rouge_l", "exact_match"),
     "continue": ("bits_per_byte", "perplexity", "loss", "blank_accuracy"),
 }

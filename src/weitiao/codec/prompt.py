@@ -2,7 +2,7 @@
 
 from weitiao.codec.listed import listed
 from weitiao.data.spans import outermost
-from weitiao.example import Category, Example, Message, Reply, Spans, Task
+from weitiao.example import Categories, Category, Example, Message, Reply, Spans, Task
 
 
 def conversation(example: Example, task: Task) -> tuple[Message, ...]:
@@ -17,7 +17,7 @@ def answer(example: Example) -> str | None:
     match example.label:
         case Reply(text):
             return text
-        case Category(name):
+        case Category(name) | Categories((name,)):
             return name
         case Spans():
             return listed(outermost(example.label, example.text), example.text)

@@ -208,7 +208,8 @@ def _task(kind: Kind, keys: Keys, tally: npt.NDArray[np.int64], question: str | 
         raise DataError(
             t("{path} marks nothing in any text", path=main.path), t("name the column of the marks: --label-column")
         )
-    return Task(kind, question or _default_question(kind, categories, keys.han_share), categories)
+    several = kind == "classify" and any(len(keys.places.labels[index]) != 1 for index in sets)
+    return Task(kind, question or _default_question(kind, categories, keys.han_share), categories, several)
 
 
 def _default_question(kind: Kind, categories: Sequence[str], han_share: float) -> str:

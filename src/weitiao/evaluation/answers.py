@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weitiao.example import Kind
+from weitiao.example import Kind, Task
 
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+HALF = 0.5  # the probability from which on one of several categories is given
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Answers:
     byte_count: NDArray[np.integer[Any]]  # [items] UTF-8 bytes of the scored text
     generated: Mask  # [items] whether ``predicted`` was generated
     hit_count: NDArray[np.integer[Any]] | None = None  # [items] hidden tokens guessed right; None: nothing was hidden
+    held: Mask | None = None  # [items, categories] which it has, where an item may have several
 
     def __post_init__(self) -> None:
         fields = [self.predicted, self.loss_sum, self.loss_count, self.byte_count, self.generated]
@@ -42,10 +44,36 @@ class Answers:
         if any(len(field) != len(self.gold) for field in fields):
             raise ValueError(f"{len(self.gold)} gold answers, but fields of lengths {[len(field) for field in fields]}")
         if self.probabilities is not None:
-            _check_probabilities(self.probabilities, len(self.gold))
+            _check_probabilities(self.probabilities, len(self.gold), of_one=self.held is None)
 
     def __len__(self) -> int:
         return len(self.gold)
+
+
+def category_answers(gold: Sequence[Sequence[str]], task: Task, shares: NDArray[np.float64]) -> Answers:
+    """Answers of kind classify: ``gold`` names each item's categories, ``shares`` [items, categories] how likely.
+
+    Without ``task.several`` the likeliest category is given, with it each that is at least as likely as not.
+    """
+    held = np.array([[name in names for name in task.categories] for names in gold], dtype=np.bool_)
+    held = held.reshape(len(gold), len(task.categories))
+    most = np.arange(len(task.categories)) == shares.argmax(axis=1)[:, None]
+    right = np.where(held, shares, 1 - shares if task.several else 1.0)
+    return Answers(
+        kind="classify",
+        gold=tuple(_joined(names, task.categories) for names in held),
+        predicted=tuple(_joined(names, task.categories) for names in (shares >= HALF if task.several else most)),
+        probabilities=shares,
+        loss_sum=-np.log(np.maximum(right, 1e-300)).sum(axis=1),
+        loss_count=np.ones(len(gold), dtype=np.int64),
+        byte_count=np.array([len("".join(names).encode()) for names in gold], dtype=np.int64),
+        generated=np.zeros(len(gold), dtype=np.bool_),
+        held=held if task.several else None,
+    )
+
+
+def _joined(held: Mask, categories: Sequence[str]) -> str:
+    return ", ".join(name for name, holds in zip(categories, held, strict=True) if holds)
 
 
 def select(answers: Answers, items: Indices | Mask) -> Answers:
@@ -61,6 +89,7 @@ def select(answers: Answers, items: Indices | Mask) -> Answers:
         answers.byte_count[chosen],
         answers.generated[chosen],
         None if answers.hit_count is None else answers.hit_count[chosen],
+        None if answers.held is None else answers.held[chosen],
     )
 
 
@@ -92,9 +121,22 @@ def check_same_items(before: Answers, after: Answers) -> None:
         raise ValueError("before and after must answer the same items in the same order")
 
 
-def _check_probabilities(probabilities: NDArray[np.floating[Any]], items: int) -> None:
+def confidences(answers: Answers) -> NDArray[np.floating[Any]] | None:
+    """How sure the model is of each answer: of the category given, or of the least sure of several decisions."""
+    if answers.probabilities is None:
+        return None
+    if answers.held is None:
+        sure: NDArray[np.floating[Any]] = answers.probabilities.max(axis=1)
+        return sure
+    least: NDArray[np.floating[Any]] = np.maximum(answers.probabilities, 1 - answers.probabilities).min(axis=1)
+    return least
+
+
+def _check_probabilities(probabilities: NDArray[np.floating[Any]], items: int, of_one: bool) -> None:
     if probabilities.ndim != 2 or len(probabilities) != items:
         raise ValueError(f"probabilities of shape {probabilities.shape} for {items} items")
     known = probabilities[np.isfinite(probabilities).all(axis=1)]
-    if known.size and (known.min() < -1e-6 or np.abs(known.sum(axis=1) - 1).max() > 1e-2):
+    if known.size and not of_one and (known.min() < -1e-6 or known.max() > 1 + 1e-6):
+        raise ValueError("probabilities must be between 0 and 1")
+    if known.size and of_one and (known.min() < -1e-6 or np.abs(known.sum(axis=1) - 1).max() > 1e-2):
         raise ValueError("probabilities must be at least 0 and sum to 1 over the categories")

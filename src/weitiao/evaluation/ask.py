@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from weitiao.codec import Codec
 from weitiao.codec.prompt import answer, conversation
-from weitiao.evaluation.answers import Answers
+from weitiao.evaluation.answers import Answers, category_answers
 from weitiao.evaluation.marked import dumped, gold_json, spans_json
 from weitiao.evaluation.marking import Marking, by_head, by_words
 from weitiao.evaluation.score import (
@@ -20,11 +20,10 @@ from weitiao.evaluation.score import (
     row_hits,
     row_losses,
 )
-from weitiao.example import Category, Example, Task
+from weitiao.example import Example, Task, names_of
 from weitiao.models.anatomy import Model
 from weitiao.models.generate import Sampling, generate
 from weitiao.models.heads import use_of
-from weitiao.models.use import WORDS
 from weitiao.objectives.mark import gold_spans
 from weitiao.objectives.row import Row
 from weitiao.process import give_back
@@ -54,7 +53,7 @@ def ask(
     try:
         if task.kind == "classify":
             return _classified(engine, items, task, codec, cutoff_len, on_progress)
-        if task.kind == "mark" and use_of(engine.model) != WORDS:
+        if task.kind == "mark" and not use_of(engine.model).of_vocabulary:
             return _marked(engine, [example for example, _ in items], task, codec, cutoff_len, on_progress)
         return _predicted(engine, items, task, codec, cutoff_len, generated, max_new_tokens, on_progress)
     finally:
@@ -81,7 +80,7 @@ def _classified(
     on_progress: Progress | None,
 ) -> Answers:
     parts = []
-    by_words = use_of(engine.model) == WORDS
+    by_words = use_of(engine.model).of_vocabulary
     examples = [example for example, _ in items]
     for numbers in scored_together(len(items)):
         if by_words:
@@ -89,24 +88,11 @@ def _classified(
             logs = category_log_probabilities(engine, chunk, task, codec, cutoff_len)
         else:
             logs = head_log_probabilities(engine, [items[number][1] for number in numbers])
-        parts.append(probabilities(logs))
+        parts.append(np.exp(logs) if task.several else probabilities(logs))
         if on_progress:
             on_progress(numbers.stop, len(items))
     shares = np.concatenate(parts) if parts else np.zeros((0, len(task.categories)))
-    gold = tuple(example.label.name if isinstance(example.label, Category) else "" for example in examples)
-    index = {name: number for number, name in enumerate(task.categories)}
-    right = np.array([index.get(name, 0) for name in gold], dtype=np.int64)
-    losses = -np.log(np.maximum(shares[np.arange(len(gold)), right], 1e-300))
-    return Answers(
-        kind="classify",
-        gold=gold,
-        predicted=tuple(task.categories[number] for number in shares.argmax(axis=1)) if parts else (),
-        probabilities=shares,
-        loss_sum=losses,
-        loss_count=np.ones(len(gold), dtype=np.int64),
-        byte_count=np.array([len(name.encode()) for name in gold], dtype=np.int64),
-        generated=np.zeros(len(gold), dtype=np.bool_),
-    )
+    return category_answers([names_of(example.label) for example in examples], task, shares)
 
 
 def _marked(

@@ -47,6 +47,8 @@ def _card(report: Mapping[str, Any], language: Language) -> str:
         "rows": [*sections.metric_rows(report), *_category_rows(report)],
         "limits": sections.limits(report),
         "use_command": _use_command(report),
+        "opener": _opener(report),
+        "labels": len(report["task"]["categories"]) if _has_head(report) else 0,
         "command": sections.command(report),
         "lineage": sections.lineage(report),
     }
@@ -105,6 +107,15 @@ def _summary(report: Mapping[str, Any]) -> str:
             version=report["weitiao"],
         )
     return t("{base}, measured with Weitiao {version}.", base=report["model"]["name"], version=report["weitiao"])
+
+
+def _has_head(report: Mapping[str, Any]) -> bool:
+    return bool(report["settings"].get("head", {}).get("value") == "category")
+
+
+def _opener(report: Mapping[str, Any]) -> str:
+    """The class of transformers that opens the result."""
+    return "AutoModelForSequenceClassification" if _has_head(report) else "AutoModelForCausalLM"
 
 
 def _ledger(ledger: Mapping[str, int]) -> str:

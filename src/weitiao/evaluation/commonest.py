@@ -1,4 +1,4 @@
-"""The answer that needs no model: always the commonest category, as sure of each as its share of the training rows.
+"""The answer that needs no model: always the commonest, as sure of each category as its share of the training rows.
 
 Separate because a head that was just drawn answers by chance, which nobody would use: what tuning must beat is this.
 """
@@ -9,12 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from weitiao.evaluation.answers import Answers
-
-
-def commonest(counts: Mapping[str, int], categories: Sequence[str]) -> str:
-    """The category with the most training rows; of several the first."""
-    return max(categories, key=lambda name: counts.get(name, 0))
+from weitiao.evaluation.answers import Answers, category_answers
+from weitiao.example import Task
 
 
 def nothing_marked(gold: Sequence[str]) -> Answers:
@@ -26,20 +22,12 @@ def nothing_marked(gold: Sequence[str]) -> Answers:
     )
 
 
-def commonest_answers(gold: Sequence[str], counts: Mapping[str, int], categories: Sequence[str]) -> Answers:
-    """Its answers to items whose right categories are ``gold``; ``counts`` are training rows by category."""
+def commonest_answers(gold: Sequence[Sequence[str]], task: Task, counts: Mapping[str, int], rows: int) -> Answers:
+    """Its answers to items that have the categories ``gold``; ``counts`` are of the ``rows`` of the training split.
+
+    Where a text may have several categories, those are given that more than half of the rows have.
+    """
     # One more of each (Laplace), so that a category without training rows is not called impossible.
-    shares = np.array([counts.get(name, 0) + 1 for name in categories], dtype=np.float64)
-    shares /= shares.sum()
-    place = {name: number for number, name in enumerate(categories)}
-    right = np.array([place[name] for name in gold], dtype=np.int64)
-    return Answers(
-        kind="classify",
-        gold=tuple(gold),
-        predicted=(commonest(counts, categories),) * len(gold),
-        probabilities=np.tile(shares, (len(gold), 1)),
-        loss_sum=-np.log(shares[right]),
-        loss_count=np.ones(len(gold), dtype=np.int64),
-        byte_count=np.array([len(name.encode()) for name in gold], dtype=np.int64),
-        generated=np.zeros(len(gold), dtype=np.bool_),
-    )
+    shares = np.array([counts.get(name, 0) + 1 for name in task.categories], dtype=np.float64)
+    shares /= rows + 2 if task.several else shares.sum()
+    return category_answers(gold, task, np.tile(shares, (len(gold), 1)))

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 
 from weitiao.codec import Codec
-from weitiao.models.anatomy import Model, plain
+from weitiao.models.anatomy import Model, plain, sees_both_sides
 from weitiao.objectives.infill import Infill
 from weitiao.objectives.masked import Masked
 from weitiao.objectives.row import IGNORE, Row
@@ -74,7 +74,7 @@ def _tokens_at_masks(model: Model, codec: Codec, texts: Sequence[Tokens], mask: 
     found: list[list[list[int]]] = [[] for _ in texts]
     rows = [Row("", tokens, np.where(tokens == mask, 0, IGNORE).astype(np.int32), len(tokens)) for tokens in texts]
     for group in micro_batches([len(tokens) for tokens in texts], CAPACITY):
-        hidden, _ = asked_hidden(model, padded([rows[number] for number in group]))
+        hidden, _ = asked_hidden(model, padded([rows[number] for number in group], sees_both_sides(model)))
         likeliest = iter(_likeliest(model, codec, hidden).tolist())
         for number in group:
             found[number] = [[next(likeliest)] for _ in range(rows[number].asked)]
@@ -110,7 +110,13 @@ def _read(
     """What the head reads at the last of ``tokens``, behind ``past``, which they join."""
     ids = tokens[None].astype(np.int64)
     prefixes = np.array([prefix]) if prefix else None
-    batch = Batch(ids, places[None].astype(np.int64), np.full_like(ids, IGNORE), prefixes, np.full_like(ids, inside))
+    batch = Batch(
+        ids,
+        places[None].astype(np.int64),
+        np.full_like(ids, IGNORE),
+        prefixes=prefixes,
+        within=np.full_like(ids, inside),
+    )
     with surroundings(model, batch, past) as stated:
         device = next(model.parameters()).device
         output = plain(model).base_model(input_ids=torch.from_numpy(ids).to(device), **stated)

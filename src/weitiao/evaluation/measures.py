@@ -15,6 +15,7 @@ Effect = Literal["better", "worse", "unclear", ""]
 
 ORDER = (
     "accuracy",
+    "micro_f1",
     "macro_f1",
     "span_f1",
     "span_precision",
@@ -32,7 +33,7 @@ ORDER = (
     "rouge_l",
 )
 _HEADLINES = {
-    "classify": ("accuracy", "macro_f1"),
+    "classify": ("accuracy", "micro_f1", "macro_f1"),
     "mark": ("span_f1", "span_precision", "span_recall"),
     "reply": ("loss", "chrf", "rouge_l"),
     "continue": ("bits_per_byte", "blank_accuracy", "loss", "perplexity"),
@@ -204,6 +205,7 @@ def _plain() -> dict[str, Measure]:
     rows: tuple[tuple[str, str, str, Unit, bool], ...] = (
         ("accuracy", t("Accuracy"), t("The share of test rows that got the right answer."), "share", True),
         ("macro_f1", t("Macro F1"), t("F1 of each category, averaged so that a rare one counts fully."), "share", True),
+        ("micro_f1", t("Micro F1"), t("F1 over the decisions of all categories together."), "share", True),
         ("span_f1", t("Span F1"), t("Finding every span and marking nothing else, in one number."), "share", True),
         (
             "span_precision",
@@ -232,7 +234,7 @@ def _plain() -> dict[str, Measure]:
         ("perplexity", t("Perplexity"), t("As if choosing among so many tokens at each step."), "amount", False),
         ("bits_per_byte", t("Bits per byte"), t("Bits it takes to predict one byte of the text."), "amount", False),
         ("blank_accuracy", t("Blank accuracy"), t("The share of hidden tokens that were guessed."), "share", True),
-        ("exact_match", t("Exact match"), t("The share of replies that equal the reference."), "share", True),
+        ("exact_match", t("Exact match"), t("The share of answers that equal the reference."), "share", True),
         ("chrf", t("chrF"), t("Overlap with the reference in short runs of characters, up to 100."), "hundred", True),
         ("bleu", t("BLEU"), t("Overlap with the reference in runs of words, up to 100."), "hundred", True),
         ("rouge_l", t("ROUGE-L"), t("The longest sequence of words shared with the reference."), "share", True),

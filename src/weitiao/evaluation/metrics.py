@@ -3,7 +3,8 @@
 Separate so that whoever wants numbers needs one import. Nothing here needs torch, and no result ever holds NaN: a
 metric that is not defined is left out, and :func:`details` says why.
 
-Metrics of ``classify``: accuracy, macro_f1, f1/LABEL, precision/LABEL, recall/LABEL, ece, brier, loss, auroc. Of
+Metrics of ``classify``: accuracy, macro_f1, f1/LABEL, precision/LABEL, recall/LABEL, ece, brier, loss, auroc; where a
+text may have several categories exact_match, micro_f1, macro_f1, f1, precision and recall of each, and loss. Of
 ``mark``: span_f1, span_precision, span_recall, each of them /TYPE, and loss. Of the other kinds: loss (nats per token),
 perplexity, bits_per_byte or, where tokens were hidden, blank_accuracy, and of generated replies exact_match, chrf,
 bleu, rouge_l.
@@ -24,6 +25,7 @@ from weitiao.evaluation.omissions import has_probabilities, omitted_of_categorie
 from weitiao.evaluation.overlap import bleu_tokenizer, han_share
 from weitiao.evaluation.ranking import ranking_metrics
 from weitiao.evaluation.replies import generation_metrics, loss_metrics, scored
+from weitiao.evaluation.several import several_details, several_metrics
 from weitiao.evaluation.spans import omitted_spans, span_metrics, span_table, unmatched, weaker
 from weitiao.evaluation.statistics import Difference, Score
 
@@ -92,6 +94,8 @@ def details(answers: Answers, categories: Sequence[str] = ()) -> dict[str, Any]:
     ``unmatched`` (spans that were written and are not in the text). Else: ``tokens``, ``bytes``, ``generated``, and
     where replies were generated ``bleu_tokenizer`` and ``han_share``.
     """
+    if answers.held is not None:
+        return several_details(answers, categories)
     if answers.kind == "classify":
         return _category_details(answers, categories)
     if answers.kind == "mark":
@@ -118,6 +122,8 @@ def _groups(
         return span_metrics(answers, categories, written), loss_metrics(answers, use)
     if answers.kind != "classify":
         return loss_metrics(answers, use), generation_metrics(answers, written)
+    if answers.held is not None:
+        return (several_metrics(answers, categories),)
     gold, predicted = category_indices(answers, categories)
     groups = [category_metrics(answers, categories)]
     if has_probabilities(answers):

@@ -21,6 +21,7 @@ def answers_json(answers: Answers) -> dict[str, Any]:
         "byte_count": answers.byte_count.tolist(),
         "generated": answers.generated.tolist(),
         "hit_count": None if answers.hit_count is None else answers.hit_count.tolist(),
+        "held": None if answers.held is None else answers.held.tolist(),
     }
 
 
@@ -38,4 +39,5 @@ def answers_from_json(stored: dict[str, Any]) -> Answers:
         byte_count=np.array(stored["byte_count"], dtype=np.int64),
         generated=np.array(stored["generated"], dtype=np.bool_),
         hit_count=None if stored["hit_count"] is None else np.array(stored["hit_count"], dtype=np.int64),
+        held=None if stored["held"] is None else np.array(stored["held"], dtype=np.bool_).reshape(len(shares), width),
     )

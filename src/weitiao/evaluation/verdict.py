@@ -15,7 +15,7 @@ from weitiao.words import t
 FEW_ITEMS = 50
 
 _SHOWN_FOR: dict[Kind, tuple[str, ...]] = {
-    "classify": ("accuracy", "macro_f1", "ece"),
+    "classify": ("accuracy", "micro_f1", "macro_f1", "exact_match", "ece"),
     "reply": ("loss", "chrf", "rouge_l", "exact_match"),
     "continue": ("bits_per_byte", "blank_accuracy"),
     "mark": ("span_f1", "span_precision", "span_recall"),
@@ -72,6 +72,7 @@ def _wording(name: str) -> _Wording:
     wordings = {
         "accuracy": _Wording(t("accuracy"), 1, percent=True),
         "macro_f1": _Wording(t("macro-F1"), 1, percent=True),
+        "micro_f1": _Wording(t("micro-F1"), 1, percent=True),
         "span_f1": _Wording(t("the span F1"), 1, percent=True),
         "span_precision": _Wording(t("the span precision"), 1, percent=True),
         "span_recall": _Wording(t("the span recall"), 1, percent=True),
@@ -81,7 +82,7 @@ def _wording(name: str) -> _Wording:
         "blank_accuracy": _Wording(t("the share of hidden tokens guessed"), 1, percent=True),
         "chrf": _Wording(t("the chrF score"), 1, percent=False),
         "rouge_l": _Wording(t("the ROUGE-L score"), 1, percent=True),
-        "exact_match": _Wording(t("the share of exact replies"), 1, percent=True),
+        "exact_match": _Wording(t("the share of exact answers"), 1, percent=True),
     }
     return wordings[name]
 

@@ -26,7 +26,6 @@ from weitiao.models.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from weitiao.models.fingerprint import weights_digest
 from weitiao.models.heads import use_of
 from weitiao.models.source import BASE_NOTE
-from weitiao.models.use import WORDS
 from weitiao.models.whole_folder import whole_folder
 
 _TEMPLATE = "chat_template.jinja"
@@ -89,7 +88,8 @@ def _write_adapter(model: PeftModel, folder: Path, weights: Mapping[str, Tensor]
     save_file(whole, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     # A file of its own: more than one note in the weights' header stands in an order that changes from run to run.
     use = use_of(model)
-    named = {} if use == WORDS else {"categories": list(use.categories), "several": use.several}  # PEFT keeps none
+    # PEFT keeps none.
+    named = {} if use.of_vocabulary else {"categories": list(use.categories), "several": use.several}
     _write_json(folder / BASE_NOTE, {"base": weights_digest(base_folder), **named})
     stated = {"base_model_name_or_path": str(base_folder.absolute()), "inference_mode": True}
     _write_json(folder / ADAPTER_CONFIG, {**config, **stated})

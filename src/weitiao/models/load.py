@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -35,6 +36,7 @@ from transformers import (
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
     MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
 )
@@ -54,7 +56,7 @@ from weitiao.models.files import (
 )
 from weitiao.models.heads import POOLER, belongs_to_head, draw, head_modules
 from weitiao.models.source import ModelSource
-from weitiao.models.use import TASK_TYPES, Head, Use, head_settings, needs_words, own_use
+from weitiao.models.use import BLANKS, TASK_TYPES, Head, Use, head_settings, needs_words, own_use
 from weitiao.words import t
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -62,6 +64,7 @@ _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 # For each head transformers' class, and the architectures that have it.
 _CLASSES: dict[Head, tuple[Any, Mapping[str, Any]]] = {
     "words": (AutoModelForCausalLM, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
+    "blanks": (AutoModelForMaskedLM, MODEL_FOR_MASKED_LM_MAPPING_NAMES),
     "category": (AutoModelForSequenceClassification, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES),
     "tokens": (AutoModelForTokenClassification, MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES),
 }
@@ -89,9 +92,9 @@ def load(
 ) -> Loaded:
     """The model of ``source`` in ``dtype`` on the CPU; an adapter's own weights are float32 whatever the model's are.
 
-    ``use`` None is what the files are made for. A category head that they lack, or whose categories are others, is
-    drawn from ``seed``. Weights in the file's own type are mapped, not copied. Raises ModelError for anything that
-    does not fit together.
+    ``use`` None is what the files are made for. A head that they lack, or whose categories are others, is drawn from
+    ``seed``. Weights in the file's own type are mapped, not copied. Raises ModelError for anything that does not fit
+    together.
     """
     check_folder(source.folder)
     own = own_use(source)
@@ -102,7 +105,7 @@ def load(
     wanted = _Wanted(use, None if use == own else seed)
     with silenced(), torch.random.fork_rng(devices=[]):
         tokenizer = load_tokenizer(source.tokenizer_folder)
-        brought = source.adapter is not None and use == own and use.head != "words"  # the head, by the adapter
+        brought = source.adapter is not None and use == own and not use.of_vocabulary  # the head, by the adapter
         whole = _load_model(source.folder, dtype, _Wanted(use, seed) if brought else wanted, tokenizer)
         model = whole if source.adapter is None else _load_adapter(whole, source.adapter, trainable_adapter, wanted)
     _check_finite(model, source)
@@ -149,6 +152,8 @@ def _load_model(
         raise _unreadable(folder, t("its weights"), error) from error
     model: PreTrainedModel = loaded[0]
     found = {kind: {_name(name) for name in names} for kind, names in loaded[1].items()}
+    if wanted.use == BLANKS:  # published files hold the pooler, and the head of BERT's other task
+        found["unexpected_keys"] = {name for name in found["unexpected_keys"] if _in_body(model, name)}
     if wanted.seed is not None:
         lacking = {name for name in found["missing_keys"] | found["mismatched_keys"] if belongs_to_head(model, name)}
         draw(model, lacking, wanted.seed)
@@ -185,9 +190,12 @@ def _configuration(folder: Path, use: Use, tokenizer: PreTrainedTokenizerBase) -
         if use.head == "words":
             problem = t("{folder} is a {kind}, which does not write text", folder=folder, kind=config.model_type)
             raise ModelError(problem, t("use a causal language model"))
+        if use.head == "blanks":
+            problem = t("{folder} is a {kind}, which fills no blanks", folder=folder, kind=config.model_type)
+            raise ModelError(problem, t("use objective causal, or another model"))
         problem = t("{folder} is a {kind}, which has no category head", folder=folder, kind=config.model_type)
         raise ModelError(problem, t("transformers has none for it: use head: words, or another model"))
-    if use.head != "words":
+    if not use.of_vocabulary:
         _set_head(config, use, tokenizer)
     without_dropout(config)
     return config

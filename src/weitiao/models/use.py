@@ -14,7 +14,7 @@ from weitiao.models.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, inspect_safete
 from weitiao.models.source import BASE_NOTE, ModelSource
 from weitiao.words import t
 
-Head = Literal["words", "category", "tokens"]
+Head = Literal["words", "blanks", "category", "tokens"]
 Place = Literal["first", "last"]
 
 # Those whose own classifier reads the first token. A decoder's, whatever the family, reads the last.
@@ -23,8 +23,14 @@ ENCODERS = (
     "roberta", "xlm-roberta",
 )  # fmt: skip
 _CATEGORY = "ForSequenceClassification"
+_MASKED = "ForMaskedLM"
 _TOKENS = "ForTokenClassification"
-TASK_TYPES: dict[Head, str] = {"words": "CAUSAL_LM", "category": "SEQ_CLS", "tokens": "TOKEN_CLS"}
+TASK_TYPES: dict[Head, str] = {
+    "words": "CAUSAL_LM",
+    "blanks": "FEATURE_EXTRACTION",
+    "category": "SEQ_CLS",
+    "tokens": "TOKEN_CLS",
+}
 """What PEFT calls each head."""
 _SEVERAL = "multi_label_classification"
 _FROM_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")  # they count positions from behind padding's id
@@ -34,7 +40,8 @@ _CONTEXT = 2048
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a head answers: words of the vocabulary, or one of ``categories``; with ``several``, yes or no to each.
+    """What a head answers: the words that follow, those in blanks, or one of ``categories``; with ``several``, yes or
+    no to each.
 
     A head of ``tokens`` answers for each token that is asked, and its categories are labels such as ``B-person``.
     """
@@ -43,8 +50,14 @@ class Use:
     categories: tuple[str, ...] = ()
     several: bool = False
 
+    @property
+    def of_vocabulary(self) -> bool:
+        """Whether it answers with tokens of the vocabulary."""
+        return self.head in ("words", "blanks")
+
 
 WORDS = Use()
+BLANKS = Use("blanks")
 
 
 def model_config(source: ModelSource) -> dict[str, Any]:
@@ -77,28 +90,30 @@ def own_use(source: ModelSource) -> Use | None:
     if source.adapter is not None:
         stated = read_object(source.adapter / ADAPTER_CONFIG).get("task_type")
         head: Head = next((head for head, name in TASK_TYPES.items() if name == stated), "words")
-        if head != "words":
+        if head in ("category", "tokens"):
             return _of_adapter(source, config, head)
     architecture = str((config.get("architectures") or [""])[0])
     if architecture.endswith(_TOKENS):
         return Use("tokens", tuple(_named(config)))
     if architecture.endswith(_CATEGORY):
         return Use("category", tuple(_named(config)), config.get("problem_type") == _SEVERAL)
-    return None if is_encoder(config) else WORDS
+    if not is_encoder(config):
+        return WORDS
+    return BLANKS if architecture.endswith(_MASKED) else None
 
 
 def needs_words(source: ModelSource) -> None:
     """Raise ModelError for a model that writes no text."""
     if own_use(source) != WORDS:
         raise ModelError(
-            t("{model} answers with categories or not at all, and writes no text", model=source.name),
+            t("{model} reads, and writes no text: it answers with categories, with blanks, or not", model=source.name),
             t("use a causal language model, or for categories weitiao predict"),
         )
 
 
 def head_settings(use: Use) -> dict[str, Any]:
     """What transformers' configuration must say of ``use``."""
-    if use.head == "words":
+    if use.of_vocabulary:
         return {}
     kind = {} if use.head == "tokens" else {"problem_type": _SEVERAL if use.several else "single_label_classification"}
     return {

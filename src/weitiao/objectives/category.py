@@ -13,10 +13,12 @@ import numpy as np
 
 from weitiao.codec import Codec, Encoding
 from weitiao.data.ledger import Dropped
-from weitiao.example import Category, Example, Task
+from weitiao.example import Example, Task, names_of
 from weitiao.objectives.causal import Encoded
 from weitiao.objectives.row import IGNORE, Row
 from weitiao.words import t
+
+MOST_SEVERAL = 31  # a target is 32 bits wide, and below zero it means that nothing is asked
 
 
 def encode(
@@ -24,7 +26,8 @@ def encode(
 ) -> list[Encoded | Dropped]:
     """Rows of at most ``cutoff_len`` tokens, in order, asked at the ``first`` token or the last.
 
-    Of a text that is too long the end is left out.
+    The target is the category's number; where a text may have several, the sum of 2 to the power of each. Of a text
+    that is too long the end is left out.
     """
     number = {name: index for index, name in enumerate(task.categories)}
     texts = codec.encode_texts([example.text for example in examples], cutoff_len)
@@ -33,7 +36,8 @@ def encode(
         if not len(text.tokens):
             results.append(Dropped(example.source, "nothing_to_learn", t("no token of it would be learned")))
             continue
-        answer = number[example.label.name] if isinstance(example.label, Category) else 0
+        answers = [number[name] for name in names_of(example.label)]
+        answer = sum(1 << one for one in set(answers)) if task.several else next(iter(answers), 0)
         asked = np.arange(len(text.tokens)) == (0 if first else len(text.tokens) - 1)
         encoding = Encoding(text.tokens, asked, complete=True, control_tokens=text.control_tokens)
         targets = np.where(asked, answer, IGNORE).astype(np.int32)

@@ -17,8 +17,8 @@ def chinese_words() -> Cut:
         import jieba
     except ImportError:
         raise MachineError(
-            t("whole_words needs jieba to find the words of Chinese texts, and it is not installed"),
-            t("pip install jieba, or leave whole_words out"),
+            t("hide: words needs jieba to find the words of Chinese texts, and it is not installed"),
+            t("pip install jieba, or write hide: tokens"),
         ) from None
     jieba.setLogLevel(logging.WARNING)
     cutter = jieba.Tokenizer()

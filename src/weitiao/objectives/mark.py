@@ -1,9 +1,9 @@
 """The marking objective: a label for each piece of a text, of which spans are read back as code points.
 
-A piece is the least that can be marked: the characters of one token, or of several where a character is split over
-tokens, without white space. Each is asked at one token: where a model reads both ways at its first, else at its last,
-which has seen the whole piece. Together the pieces hold every character that is no white space, whatever the tokenizer
-leaves out, so that what is read back is never a character short.
+A piece is the least that can be marked: the characters of one token, or of several where they share a character or a
+word of an alphabet that puts spaces between words, without white space. Each is asked at one token: where a model reads
+both ways at its first, else at its last, which has seen the whole piece. Together the pieces hold every character that
+is no white space, whatever the tokenizer leaves out, so that what is read back is never a character short.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def pieces_of(text: str, encoding: TextEncoding, both_ways: bool) -> Pieces:
         end -= len(written) - len(written.rstrip())
         if start >= end:
             continue
-        if ends and start < ends[-1]:  # a character that is split over tokens
+        if ends and (start < ends[-1] or (start == ends[-1] and _within_word(text, start))):
             ends[-1] = max(ends[-1], end)
             tokens[-1] = tokens[-1] if both_ways else token
         else:
@@ -201,6 +201,15 @@ def _own_window(tokens: NDArray[np.int32], parts: Sequence[tuple[int, int]]) -> 
     inside = (tokens >= starts) & (tokens < ends)
     own: NDArray[np.int64] = np.where(inside, np.minimum(left, right), -1).argmax(axis=0)
     return own
+
+
+def _within_word(text: str, place: int) -> bool:
+    """Whether the characters on both sides are of one word: Latin, Greek or Cyrillic, as elsewhere names are parts of
+    what stands between spaces."""
+    return all(
+        character.isalnum() and (character < "\u0530" or "\u1e00" <= character < "\u2000")
+        for character in text[place - 1 : place + 1]
+    )
 
 
 def _cover(text: str, starts: list[int], ends: list[int]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from weitiao.objectives.causal import Causal, Encoded
 from weitiao.objectives.infill import Blanks, BlankTokens, Infill
 from weitiao.objectives.masked import Masked
 from weitiao.objectives.prefix import Prefix
-from weitiao.objectives.row import Row, beginning
+from weitiao.objectives.row import Row
 from weitiao.words import t
 
 ObjectiveName = Literal["causal", "masked", "infill", "prefix"]
@@ -42,24 +41,11 @@ class Objective(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What may be chosen of the objectives: the share of hidden tokens, whole words or tokens, which blanks."""
+def make_objective(name: ObjectiveName, codec: Codec, hide: str | None = None) -> Objective:
+    """The objective for the model of ``codec``; ``hide`` is a value of the setting.
 
-    share: float = 0.15
-    whole_words: bool = False
-    blanks: Blanks = "mixed"
-
-
-def scored_row(objective: Objective, row: Row, cutoff_len: int, key: int) -> Row:
-    """A kept row as it is scored: what is hidden follows from ``key``, the item's own, alone; before and after tuning,
-    and in every run, it is the same. Of a row that is too long the beginning is scored.
+    Raises ModelError where its tokenizer lacks the control tokens.
     """
-    return objective.draw(beginning(row, objective.most(cutoff_len)), np.random.default_rng(key))
-
-
-def make_objective(name: ObjectiveName, codec: Codec, options: Options) -> Objective:
-    """The objective for the model of ``codec``. Raises ModelError where its tokenizer lacks the control tokens."""
     if name == "masked":
         if codec.mask_id is None:
             raise ModelError(
@@ -67,9 +53,9 @@ def make_objective(name: ObjectiveName, codec: Codec, options: Options) -> Objec
                 t("use objective causal, or an encoder such as preset:encoder-tiny or minilm-l6"),
             )
         ordinary = np.setdiff1d(np.arange(codec.vocabulary, dtype=np.int32), list(codec.control.ids.values()))
-        return Masked(codec.mask_id, ordinary, options.share, options.whole_words)
+        return Masked(codec.mask_id, ordinary, whole_words=hide == "words")
     if name == "infill":
-        return Infill(blank_tokens(codec), options.blanks, options.share)
+        return Infill(blank_tokens(codec), cast(Blanks, hide or "mixed"))
     return Prefix() if name == "prefix" else Causal()
 
 

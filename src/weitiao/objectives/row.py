@@ -33,7 +33,7 @@ class Row:
 
 
 def parts(row: Row, most: int) -> list[Row]:
-    """A kept row in as few parts of at most ``most`` tokens as there can be, all of about one length.
+    """A kept ``row`` in as few parts of at most ``most`` tokens as there can be, all of about one length.
 
     Every token is in one part and every target is asked once; what a part predicts it does without the parts before.
     """
@@ -42,11 +42,6 @@ def parts(row: Row, most: int) -> list[Row]:
         return [row]
     borders = [len(row.tokens) * number // count for number in range(count + 1)]
     return [_part(row, start, stop) for start, stop in pairwise(borders)]
-
-
-def beginning(row: Row, most: int) -> Row:
-    """The first ``most`` tokens of a kept row."""
-    return _part(row, 0, most)
 
 
 def _part(row: Row, start: int, stop: int) -> Row:

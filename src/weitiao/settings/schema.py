@@ -34,7 +34,7 @@ TOKEN_KINDS = METHODS[METHODS.index("prefix") :]
 """The methods that learn virtual tokens."""
 
 METRICS = (
-    "accuracy", "macro_f1", "ece", "brier", "auroc", "span_f1", "span_precision", "span_recall",
+    "accuracy", "micro_f1", "macro_f1", "ece", "brier", "auroc", "span_f1", "span_precision", "span_recall",
     "loss", "perplexity", "bits_per_byte", "blank_accuracy", "exact_match", "chrf", "bleu", "rouge_l",
 )  # fmt: skip
 LABEL_METRICS = ("f1/", "precision/", "recall/", "span_f1/", "span_precision/", "span_recall/")
@@ -250,6 +250,19 @@ class Settings(BaseModel):
     )
     learn: Literal["replies", "last_reply"] = _setting(
         "training", "replies", "Which turns of a conversation are learned: every reply, or only the last one."
+    )
+    objective: Literal["auto", "causal", "masked", "infill", "prefix"] = _setting(
+        "training",
+        "auto",
+        "Kind continue: predict the next token (causal), hidden tokens from both sides (masked), spans cut out of the "
+        "text (infill), or what follows a beginning that is read from both sides (prefix). auto is masked for an "
+        "encoder and causal for any other model.",
+    )
+    hide: Literal["tokens", "words", "spans", "sentences", "document", "mixed"] | None = _setting(
+        "training",
+        None,
+        "What is hidden. Objective masked: tokens, or whole words, Chinese ones too with the package jieba. Objective "
+        "infill: short spans, whole sentences, the second half of the document, or mixed. Without it, tokens or mixed.",
     )
     seed: int = _setting(
         "training", 0, "Decides every random choice: the same seed gives the same result.", ge=0, lt=2**63

@@ -52,8 +52,8 @@ class Engine(Protocol):
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """For each row, in any order: its number and log-probabilities in nats at its asked positions.
 
-        Of the targets, [asked]; or of the tokens ``candidates``, [asked, candidates]. The head multiplies in float32: a
-        bfloat16 logit near 20 is rounded to eighths, which makes ties of close answers.
+        Of the targets, [asked]; or of the tokens or categories ``candidates``, [asked, candidates]. The head multiplies
+        in float32: a bfloat16 logit near 20 is rounded to eighths, which makes ties of close answers.
         """
         ...
 

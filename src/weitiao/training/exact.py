@@ -12,6 +12,7 @@ from torch import Tensor
 
 from weitiao.models.anatomy import Model, blocks, embeddings, head_width, lowest_learning, plain, sees_both_sides
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import two_way, use_of
 from weitiao.models.virtual import virtual_tokens
 from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, Batch, after, batches_of_step, micro_batches, padded
@@ -96,7 +97,8 @@ class Exact:
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
         width = () if candidates is None else (len(candidates),)
-        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates), width)
+        several = use_of(self.model).several
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates, several), width)
 
     def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
@@ -153,8 +155,16 @@ def room_for(asked: int, width: tuple[int, ...]) -> Tensor:
     return torch.empty((asked, *width))
 
 
-def log_probabilities(logits: Tensor, targets: Tensor, candidates: Sequence[int] | None) -> Tensor:
-    """Of the ``targets``, [asked], or of the tokens ``candidates``, [asked, candidates], from float32 logits."""
+def log_probabilities(
+    logits: Tensor, targets: Tensor, candidates: Sequence[int] | None, several: bool = False
+) -> Tensor:
+    """Of the ``targets``, [asked], or of the answers ``candidates``, [asked, candidates], from float32 logits."""
+    if several:
+        pairs, answers = two_way(logits.float(), targets)
+        logs = torch.log_softmax(pairs, dim=-1)
+        if candidates is None:
+            return logs.gather(1, answers[:, None]).view(logits.shape).sum(1)
+        return logs[:, 1].view(logits.shape)[:, torch.tensor(list(candidates), device=logits.device)]
     every = torch.logsumexp(logits.float(), dim=-1, keepdim=True)
     if candidates is None:
         return (logits.gather(1, targets[:, None]) - every)[:, 0]

@@ -18,6 +18,7 @@ from weitiao.models.fast.parts import Skeleton, UnlikeError
 from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import use_of
 from weitiao.models.virtual import virtual_tokens
 from weitiao.objectives.row import Row
 from weitiao.training.activation_files import ActivationFiles
@@ -105,7 +106,8 @@ class Fast:
     def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
         width = () if candidates is None else (len(candidates),)
-        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates), width)
+        several = use_of(self.model).several
+        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates, several), width)
 
     def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
@@ -127,8 +129,11 @@ class Fast:
                 yield number, found.numpy()
 
     def _shared(self, rows: Sequence[Row], pace: Pace | None = None) -> int:
-        may = self._stack.causal and (pace is None or pace.share_prefix)
-        return shared_length(rows) if may else 0
+        """How many tokens the rows share: none in an encoder, where what begins a row sees how it ends."""
+        if not self._stack.causal:
+            return 0
+        assert not any(row.prefix for row in rows), "engine_for gives such rows to the exact engine"
+        return shared_length(rows) if pace is None or pace.share_prefix else 0
 
 
 def fitting(model: Model) -> Skeleton:
@@ -152,10 +157,11 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
     if wanted == "exact":
         return exact, ""
     try:
-        fitting(model)
-        if any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
+        causal = fitting(model).causal
+        if causal and any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
             raise UnlikeError(t("its rows are read from both sides"))
-        some = [_all_asked(rows[number], head_width(model)) for number in range(min(len(rows), _CHECKED_ROWS))]
+        answers = 2 if use_of(model).several else head_width(model)
+        some = [_all_asked(rows[number], answers) for number in range(min(len(rows), _CHECKED_ROWS))]
         some = [row for row in some if len(row.tokens)]
         proof = Proof(exact, some)
         fast = Fast(model)
@@ -171,7 +177,7 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
 
 def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[list[int], Layout]]:
     """The passes of ``rows``, of at most ``capacity`` tokens: their row numbers in order, and where they lie."""
-    assert not any(row.prefix for row in rows), "engine_for gives such rows to the exact engine"
+    assert all(row.prefix in (0, len(row.tokens)) for row in rows), "engine_for gives such rows to the exact engine"
     groups = micro_batches([len(row.tokens) - shared for row in rows], capacity, _GROUP_PRICE)
     waiting: list[list[int]] = []
     tokens = 0

@@ -16,8 +16,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from weitiao.models.anatomy import Model, head, head_width, plain
 from weitiao.models.head_parts import head_parts
-from weitiao.models.heads import below_head, use_of
-from weitiao.models.use import WORDS
+from weitiao.models.heads import below_head, two_way, use_of
 from weitiao.objectives.row import IGNORE
 from weitiao.training.batches import Batch
 from weitiao.training.surroundings import surroundings
@@ -30,10 +29,12 @@ def learn(model: Model, batch: Batch, past: Cache | None = None) -> tuple[float,
     """
     hidden, targets = asked_hidden(model, batch, past)
     leaf = hidden.detach().requires_grad_(hidden.requires_grad)
-    total = 0.0
+    total, several = 0.0, use_of(model).several
     for part in head_parts(len(targets), head_width(model)):
-        logits = logits_of(model, leaf[part])
-        loss = nn.functional.cross_entropy(logits.float(), targets[part], reduction="sum")
+        logits, wanted = logits_of(model, leaf[part]), targets[part]
+        if several:
+            logits, wanted = two_way(logits, wanted)
+        loss = nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")
         torch.autograd.backward(loss)
         total += loss.item()
     if leaf.grad is not None:
@@ -55,7 +56,7 @@ def logits_of(model: Model, hidden: Tensor, wide: bool = False) -> Tensor:
     """The logits [asked, answers] of ``hidden`` [asked, width]; ``wide`` multiplies the head in float32."""
     inner = plain(model)
     # A category head answers once for each text, so each place is a text of one token.
-    texts = hidden[None] if use_of(model) == WORDS else hidden[:, None]
+    texts = hidden[None] if use_of(model).of_vocabulary else hidden[:, None]
     module = below_head(model)
 
     def given(*_: object, **__: object) -> _Hidden:

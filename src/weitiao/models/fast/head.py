@@ -15,13 +15,14 @@ from weitiao.models.fast import elementwise
 from weitiao.models.fast.gradients import add_gradient
 from weitiao.models.fast.parts import HeadParts
 from weitiao.models.head_parts import head_parts
+from weitiao.models.heads import two_way
 
 
 class Head:
     """The loss over the asked places."""
 
     def __init__(self, parts: HeadParts) -> None:
-        self._before, self._output = parts.before, parts.output
+        self._before, self._output, self._several = parts.before, parts.output, parts.several
 
     @property
     def outputs(self) -> int:
@@ -59,7 +60,9 @@ class Head:
         loss = 0.0
         for part in head_parts(len(hidden), self.outputs):
             logits = nn.functional.linear(hidden[part], weight, bias)
-            loss += float(elementwise.cross_entropy(logits, targets[part]).sum(dtype=torch.float64))
+            asked, wanted = two_way(logits, targets[part]) if self._several else (logits, targets[part])
+            loss += float(elementwise.cross_entropy(asked, wanted).sum(dtype=torch.float64))
+            logits = asked[:, 1].reshape(logits.shape) if self._several else asked
             torch.mm(logits, weight, out=back[part])
             if weight.requires_grad:
                 add_gradient(weight, logits.t() @ hidden[part])

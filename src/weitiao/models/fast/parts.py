@@ -76,6 +76,7 @@ class HeadParts:
 
     output: nn.Linear
     before: Callable[[Tensor], Tensor] | None = None  # [asked, width] to [asked, width]
+    several: bool = False  # each logit answers yes or no
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,11 @@ class Skeleton:
     blocks: Sequence[Parts]
     norm: Norm | LayerNorm  # of what the last block leaves
     head: HeadParts
+
+    @property
+    def causal(self) -> bool:
+        """Whether a token sees only those before it."""
+        return self.blocks[0].causal
 
 
 def simple(layer: nn.Module) -> nn.Module:

@@ -7,7 +7,7 @@ model that differs, uses the exact path.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -17,6 +17,7 @@ from weitiao.models.fast import encoders
 from weitiao.models.fast.norm import Norm
 from weitiao.models.fast.parts import Embeddings, HeadParts, Parts, Skeleton, UnlikeError, simple
 from weitiao.models.fast.unit import Gated
+from weitiao.models.heads import use_of
 
 _UNITS = {"silu": Gated(tanh_gelu=False), "gelu_pytorch_tanh": Gated(tanh_gelu=True)}
 
@@ -63,7 +64,8 @@ def skeleton(model: Model) -> Skeleton:
     if len(kinds) != 1 or not kinds <= FAMILIES.keys() | encoders.FAMILIES.keys():
         raise UnlikeError(", ".join(sorted(kinds)))
     kind = kinds.pop()
-    return _decoder(model, FAMILIES[kind]) if kind in FAMILIES else encoders.encoder_skeleton(model)
+    found = _decoder(model, FAMILIES[kind]) if kind in FAMILIES else encoders.encoder_skeleton(model)
+    return replace(found, head=replace(found.head, several=use_of(model).several))
 
 
 def _decoder(model: Model, traits: Traits) -> Skeleton:

@@ -28,7 +28,7 @@ class Stack:
     @property
     def causal(self) -> bool:
         """Whether a token sees only those before it."""
-        return self._parts.blocks[0].causal
+        return self._parts.causal
 
     @property
     def kept_bytes(self) -> int:
