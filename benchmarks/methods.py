@@ -67,11 +67,12 @@ _TEXTS = {
         "link": "English | [中文](methods.zh-CN.md)",
         "about": "Made by `python -m benchmarks.methods docs/reference`: {model}, one thread of an {processor};\n"
         "one run each. alpaca-en: instructions of at most {short} characters with their replies,\n"
-        "{steps[alpaca-en][0]} steps of {steps[alpaca-en][1]} rows, loss on 32 held-out rows; memory and seconds are of these. sms-spam:\n"
-        "{steps[sms-spam][0]} steps of {steps[sms-spam][1]} rows at the same rate, F1 of spam on 130 held-out messages\n"
-        "with its 95 % interval. So few steps say how fast a method learns, not how far it comes.",
+        "{steps[alpaca-en][0]} steps of {steps[alpaca-en][1]} rows, loss on 32 held-out rows; memory and seconds are\n"
+        "of these. sms-spam: {steps[sms-spam][0]} steps of {steps[sms-spam][1]} rows at the same rate, F1 of spam and\n"
+        "AUROC on 130 held-out messages, with 95 % intervals. So few steps say how fast a method learns, not how far\n"
+        "it comes.",
         "heads": "| method | learns, share of the model | engine | peak memory | CPU seconds a step | rate "
-        "| alpaca-en, loss | sms-spam, F1 of spam |",
+        "| alpaca-en, loss | sms-spam, F1 of spam | AUROC |",
         "base": "the model as it is",
         "ladder": "The loss on alpaca-en at each rate that was tried; the best is the one above:",
         "ladder_heads": "| method | rate: loss |",
@@ -83,10 +84,10 @@ _TEXTS = {
         "各运行一次。\n"
         "alpaca-en：不超过 {short} 个字符的指令及回复，{steps[alpaca-en][0]} 步、每步 {steps[alpaca-en][1]} 行，\n"
         "在 32 行保留数据上的损失；内存和秒数取自这里。sms-spam：同样的学习率，{steps[sms-spam][0]} 步、\n"
-        "每步 {steps[sms-spam][1]} 行，在 130 条保留短信上垃圾短信的 F1 及其 95 % 区间。\n"
+        "每步 {steps[sms-spam][1]} 行，在 130 条保留短信上垃圾短信的 F1 和 AUROC，附 95 % 区间。\n"
         "这么少的步数只说明学得多快，不说明最终能学到多好。",
         "heads": "| 方法 | 学习的份额（占模型） | 引擎 | 内存峰值 | 每步 CPU 秒 | 学习率 "
-        "| alpaca-en 损失 | sms-spam 垃圾短信 F1 |",
+        "| alpaca-en 损失 | sms-spam 垃圾短信 F1 | AUROC |",
         "base": "原样的模型",
         "ladder": "每个试过的学习率在 alpaca-en 上的损失；上表取其中最好的：",
         "ladder_heads": "| 方法 | 学习率：损失 |",
@@ -149,12 +150,14 @@ def measure(cell: Cell, data: Path) -> dict[str, Any]:
         items = [(item.example, item.row) for item in session.dev]
         answers = ask(session.engine, items, session.task, session.codec, session.cutoff_len, 0)
         learning = sum(weight.numel() for weight in session.masters.weights.values())
+        found = scores(answers, session.task.categories)
         return {
             "engine": session.engine.name,
             "share": learning / parameter_count(session.model),
             "seconds": seconds,
             "memory": memory,
-            **scores(answers, session.task.categories)[METRIC[cell.data]].json(),
+            **found[METRIC[cell.data]].json(),
+            "auroc": found["auroc"].json() if "auroc" in found else None,
         }
 
 
@@ -177,7 +180,7 @@ def page(found: dict[str, Any], language: str) -> str:
 
 def _base(found: dict[str, Any], name: str) -> str:
     loss, spam = (found[Cell("lora", data, 0.0).key] for data in DATA)
-    return f"| {name} | – | – | – | – | – | {loss['value']:.3f} | {_interval(spam)} |"
+    return f"| {name} | – | – | – | – | – | {loss['value']:.3f} | {_interval(spam)} | {_interval(spam['auroc'])} |"
 
 
 def _line(found: dict[str, Any], method: str) -> str:
@@ -185,7 +188,7 @@ def _line(found: dict[str, Any], method: str) -> str:
     text, spam = (found[Cell(method, data, rate).key] for data in DATA)
     cells = (
         f"`{method}`", f"{100 * text['share']:.3g} %", text["engine"], f"{text['memory'] / 2**30:.2f} GiB",
-        f"{text['seconds']:.2f}", f"{rate:g}", f"{text['value']:.3f}", _interval(spam),
+        f"{text['seconds']:.2f}", f"{rate:g}", f"{text['value']:.3f}", _interval(spam), _interval(spam["auroc"]),
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 

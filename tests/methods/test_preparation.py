@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tiny_training import learned
+from tiny_training import EVERY_METHOD, learned
 from weitiao.errors import SettingsError
 from weitiao.methods import IA3, AdaLora, BitFit, Full, Lora, TopLayers, VirtualTokens, prepare, save_result, trained
 from weitiao.models.load import Loaded, load
 from weitiao.models.source import resolve
+from weitiao.models.use import Use
 
 IDS = torch.arange(3, 43).reshape(2, 20)
 
@@ -175,3 +176,14 @@ def test_factors_and_every_lora_are_merged_for_methods_that_change_the_weights(
     with torch.no_grad():
         assert (model.eval()(IDS).logits - before).abs().max() < 1e-5
     assert resolve(str(tune(parent, second, tmp_path / "child"))).adapter is None
+
+
+@pytest.mark.parametrize("name", EVERY_METHOD)
+def test_a_category_head_learns_or_the_method_says_that_it_cannot(name: str, tiny_llama: Path) -> None:
+    loaded = load(resolve(str(tiny_llama)), torch.float32, False, Use("category", ("ham", "spam")), 1)
+    if name in ("pissa", "olora", "adalora", "ia3", "prefix", "prompt", "p_tuning"):
+        with pytest.raises(SettingsError, match="cannot learn a category head") as caught:
+            prepare(loaded, EVERY_METHOD[name])
+        assert "head: words" in caught.value.hint
+    else:
+        assert any("score" in weight for weight in trained(prepare(loaded, EVERY_METHOD[name])))

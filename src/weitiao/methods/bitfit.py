@@ -12,11 +12,15 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from weitiao.models.anatomy import blocks, final_norm
+from weitiao.models.heads import head_modules
 
 
 @dataclass(frozen=True)
 class BitFit:
-    """The biases of the blocks and of the norm above them may change; where there are none, the norms' weights."""
+    """The biases of the blocks and of the norm above them may change; where there are none, the norms' weights.
+
+    A category head learns whole.
+    """
 
     def adapt(self, model: PreTrainedModel, seed: int = 0) -> PreTrainedModel:
         """The same model, its vectors learning; nothing is drawn, so ``seed`` changes nothing."""
@@ -25,4 +29,6 @@ class BitFit:
         biases = [weight for name, weight in named if name.rpartition(".")[2] == "bias"]
         for weight in biases or [weight for _, weight in named if weight.dim() == 1]:
             weight.requires_grad_(True)
+        for module in head_modules(model).values():
+            module.requires_grad_(True)
         return model

@@ -18,6 +18,7 @@ from weitiao.methods.prompts import VirtualTokens
 from weitiao.methods.result import merge
 from weitiao.methods.top_layers import TopLayers
 from weitiao.models.anatomy import ADAPTER
+from weitiao.models.heads import head_modules
 from weitiao.models.load import Loaded
 from weitiao.models.virtual import P_TUNING, PREFIX, PROMPT
 from weitiao.words import t
@@ -38,6 +39,11 @@ def prepare(loaded: Loaded, method: Method, seed: int = 0) -> PreTrainedModel | 
     into them first. Raises SettingsError when the method fits neither the model nor its adapter.
     """
     model, name = loaded.model, loaded.source.name
+    if head_modules(model) and not _learns_head(method):
+        raise SettingsError(
+            t("this method cannot learn a category head beside what it adds"),
+            t("use method lora, rslora, dora or full; or write head: words, and the categories are scored as words"),
+        )
     if not isinstance(model, PeftModel):
         return method.adapt(model, seed)
     kind = _kind(model)
@@ -58,6 +64,11 @@ def prepare(loaded: Loaded, method: Method, seed: int = 0) -> PreTrainedModel | 
             t("go on with method {method}, or start from the base model", method=_GOES_ON[kind]),
         )
     return method.adapt(merge(model), seed)
+
+
+def _learns_head(method: Method) -> bool:
+    """Whether a category head learns, too, and is saved."""
+    return method.start == "zero" if isinstance(method, Lora) else not isinstance(method, Adding)
 
 
 def goes_on_with(method: Method) -> tuple[str, ...]:
