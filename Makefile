@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo demo-zh test test-fast check format-check lint types fix docs bench clean
+.PHONY: setup demo demo-zh examples test test-fast check format-check lint types fix docs bench clean
 
 setup: .venv/ready
 
@@ -16,6 +16,9 @@ demo: setup  ## spam or not: SmolLM2, untuned and tuned, with intervals
 
 demo-zh: setup  ## instructions in Chinese and English
 	$(BIN)/python examples/instructions/demo.py
+
+examples: setup  ## every example project, whole; hours on a laptop
+	for each in spam instructions entities objectives pretrain-zh; do $(BIN)/python examples/$$each/demo.py || exit 1; done
 
 test: setup  ## every test, those on real models and data too
 	$(BIN)/python -m pytest

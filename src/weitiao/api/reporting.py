@@ -77,19 +77,22 @@ def write_report(run: Run, report: Mapping[str, Any], lang: Language) -> None:
 
 def _compared(session: Session, before: Answers, after: Answers) -> dict[str, Any]:
     found = compared(before, after, session.task)
-    if session.new_head and session.task.kind == "mark":
-        said = t(
+    if session.new_head:
+        headline, *rest = found["verdict"]
+        found["verdict"] = [headline, _before_a_new_head(session.task, before), *rest]
+    return found
+
+
+def _before_a_new_head(task: Task, before: Answers) -> str:
+    if task.kind == "mark":
+        return t(
             "A new head answers by chance before it has learned. “Before” is therefore what marking nothing reaches."
         )
-        found["verdict"] = [said, *found["verdict"]]
-    elif session.new_head:
-        said = t(
-            "A new head answers by chance before it has learned. “Before” is therefore what always giving the "
-            "commonest answer of the training rows would reach: “{category}”.",
-            category=before.predicted[0] if len(before) else "",
-        )
-        found["verdict"] = [said, *found["verdict"]]
-    return found
+    return t(
+        "A new head answers by chance before it has learned. “Before” is therefore what always giving the "
+        "commonest answer of the training rows would reach: “{category}”.",
+        category=before.predicted[0] if len(before) else "",
+    )
 
 
 def compared(before: Answers, after: Answers, task: Task) -> dict[str, Any]:
