@@ -57,7 +57,8 @@ class _Teller:
                 self._shown.say(facts["note"])
             case "rows":
                 self._shown.say(ledger_line(facts))
-                self._shown.say(_rows_line(facts))
+                if facts["rows"] != facts["train"]:  # texts were cut, or joined
+                    self._shown.say(_rows_line(facts))
             case "layout":
                 count = round(100 * facts["calculated"])
                 self._shown.say(t("of 100 tokens {count} are calculated, padding included", count=count))
