@@ -189,7 +189,8 @@ def _line(found: dict[str, Any], method: str) -> str:
     spam = found.get(Cell(method, "sms-spam", rate).key)
     cells = (
         f"`{method}`", f"{100 * text['share']:.3g} %", text["engine"], f"{text['memory'] / 2**30:.2f} GiB",
-        f"{text['seconds']:.2f}", f"{rate:g}", f"{text['value']:.3f}", _interval(spam), _interval(spam and spam["auroc"]),
+        f"{text['seconds']:.2f}", f"{rate:g}", f"{text['value']:.3f}",
+        _interval(spam), _interval(spam and spam["auroc"]),
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
