@@ -263,7 +263,7 @@ def _facts(source: ModelSource, context: int, task: Task, rows: Rows, threads: i
     return Facts(
         parameters=_weights_in(source),
         width=int(config.get("hidden_size") or config.get("n_embd") or 0),
-        context=context_of(config),
+        context=context,
         kind=task.kind,
         train_rows=len(rows),
         longest_row=int(rows.lengths.max()),
