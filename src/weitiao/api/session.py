@@ -22,7 +22,7 @@ from weitiao.api.preparation import (
     prepare,
 )
 from weitiao.api.starting_model import start
-from weitiao.api.workload import calculated, workload
+from weitiao.api.workload import workload
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Ledger
 from weitiao.errors import SettingsError
@@ -101,20 +101,16 @@ class Session:
 def build(settings: Settings, work: Path, ledger_path: Path | None, listen: Listener) -> Session:
     """Read, encode, load, decide. ``work`` is a folder for the encoded rows."""
     source, opened = start(settings, work, listen)
-    config = model_config(source)
     chosen = decide_head(settings, source, opened.task)
     listen("head", {"head": chosen.head, "reason": chosen.reason})
-    codec = open_codec(source.tokenizer_folder, settings.template)
-    context = context_of(config) - _virtual_tokens(settings, source)
-    cutoff_len = context_limit(settings, context)
     objective = decide_objective(settings, source, opened.task.kind)
+    codec = open_codec(source.tokenizer_folder, settings.template)
+    context = context_of(model_config(source)) - _virtual_tokens(settings, source)
     learned_by = make_objective(objective.name, codec, settings.hide)
-    form = Form(codec, cutoff_len, settings.learn, answered(chosen.head, source), learned_by)
-    most = learned_by.most(cutoff_len)
-    with Ledger(ledger_path) as ledger, RowWriter(work / "rows", most, settings.join_documents) as writer:
-        prepared = prepare(opened, form, ledger, writer)
-    rows = Rows(work / "rows")
-    listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), **_shape(rows, prepared, cutoff_len)})
+    place = answered(chosen.head, source)
+    form = Form(codec, context_limit(settings, context), settings.learn, place, learned_by)
+    ledger, prepared, rows = _encoded(settings, opened, form, work, ledger_path)
+    listen("rows", {**ledger.counts(), "reasons": ledger.reasons(), **_shape(rows, prepared, form.cutoff_len)})
     threads = settings.threads or machine.cores()
     torch.set_num_threads(threads)
     facts = _facts(source, context, opened.task, rows, threads, _goes_on(settings, source))
@@ -127,7 +123,6 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     first_epoch = EpochRows(rows, draw) if draw else rows
     engine, note = engine_for(model, settings.engine, first_epoch)
     listen("engine", {"name": engine.name, "note": note})
-    listen("layout", {"calculated": round(calculated(engine, rows, pace), 4)})
     reads = rows_of_example(codec, opened.task) if opened.task.kind == "classify" and use == WORDS else 1
     wish = _wish(settings, pace, prepared, reads)
     keeping = keep(engine, rows, wish) if draw is None else _nothing_kept(wish)
@@ -174,6 +169,16 @@ def method_of(settings: Settings) -> Method:
         rank, alpha = settings.lora_rank, settings.lora_alpha
         return replace(found, rank=rank, alpha=alpha, dropout=settings.lora_dropout, targets=settings.lora_targets)
     return found
+
+
+def _encoded(
+    settings: Settings, opened: Opened, form: Form, work: Path, ledger_path: Path | None
+) -> tuple[Ledger, Prepared, Rows]:
+    """What became of every row that was read, and those to learn from, written out."""
+    most = form.objective.most(form.cutoff_len)
+    with Ledger(ledger_path) as ledger, RowWriter(work / "rows", most, settings.join_documents) as writer:
+        prepared = prepare(opened, form, ledger, writer)
+    return ledger, prepared, Rows(work / "rows")
 
 
 def _drawing(objective: Objective, seed: int) -> Draw:

@@ -100,17 +100,6 @@ def _held_tokens(step: Sequence[tuple[int, int]]) -> int:
     return max(tokens for tokens, _ in step) + sum(tokens for tokens, asked in step if not asked)
 
 
-def calculated(engine: Engine, rows: RowSource, pace: Pace) -> float:
-    """Tokens that go through the model for each token of the rows, in the first steps: padding adds, what rows begin
-    with alike saves."""
-    passed = held = 0
-    for numbers in islice(steps_of_epoch(len(rows), pace.rows_per_step, pace.seed, 0), _STEPS_LOOKED_AT):
-        step = [rows[int(number)] for number in numbers]
-        passed += sum(tokens for tokens, _ in engine.passes(step, pace))
-        held += sum(len(row.tokens) for row in step)
-    return passed / max(held, 1)
-
-
 def tried_steps(pace: Pace) -> int:
     """How many steps each rate is tried for; of a run that is shorter, all."""
     return min(_TRIED_STEPS, pace.rate.steps)

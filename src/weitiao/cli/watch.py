@@ -59,9 +59,6 @@ class _Teller:
                 self._shown.say(ledger_line(facts))
                 if facts["rows"] != facts["train"]:  # texts were cut, or joined
                     self._shown.say(_rows_line(facts))
-            case "layout":
-                count = round(100 * facts["calculated"])
-                self._shown.say(t("of 100 tokens {count} are calculated, padding included", count=count))
             case "tokenizer":
                 self._shown.say(_tokenizer_line(facts))
             case "plan":
