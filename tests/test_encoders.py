@@ -168,7 +168,7 @@ def test_rows_that_are_read_from_both_sides_are_what_an_encoder_is_for(task: str
     model = model_of("bert", task, "full", torch.bfloat16)
     engine, note = engine_for(model, "auto", some)
     assert (engine.name, note) == ("fast", "")
-    found, wanted = dict(engine.read(some, None)), dict(Exact(model).read(some, None))
+    found, wanted = dict(engine.read(some, "targets")), dict(Exact(model).read(some, "targets"))
     assert all(np.abs(found[number] - wanted[number]).max() < 0.1 for number in range(4))
 
 

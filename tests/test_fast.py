@@ -154,7 +154,7 @@ def test_what_is_read_is_what_the_exact_engine_reads(
     model, _ = learner(tiny_folders[family], METHOD["lora"], dtype)
     some = rows(9, 10, 50)
     some.append(Row("", some[0].tokens, some[0].targets * 0 + IGNORE))  # asks nothing
-    for candidates in (None, [5, 7, 300]):
+    for candidates in ("targets", [5, 7, 300]):
         wanted = dict(Exact(model).read(some, candidates))
         found = dict(Fast(model).read(some, candidates))
         assert found.keys() == wanted.keys() == set(range(10))
@@ -166,13 +166,13 @@ def test_what_is_read_is_what_the_exact_engine_reads(
 def test_an_adapter_that_has_learned_is_seen_at_once(tiny_llama: Path) -> None:
     model, _ = learner(tiny_llama, METHOD["lora"])
     engine, some = Fast(model), rows(3, 0, 20)
-    before = list(engine.read(some, None))
+    before = list(engine.read(some, "targets"))
     with torch.no_grad():
         for weight in trained(model).values():
             weight.mul_(1.5)
-    after = dict(engine.read(some, None))
+    after = dict(engine.read(some, "targets"))
     assert any(np.abs(after[number] - logs).max() > 1e-3 for number, logs in before)
-    wanted = dict(Exact(model).read(some, None))
+    wanted = dict(Exact(model).read(some, "targets"))
     assert all(np.abs(after[number] - logs).max() < 1e-4 for number, logs in wanted.items())
 
 

@@ -353,7 +353,7 @@ def test_the_loss_of_several_categories_is_transformers_own(
             assert (weight.grad - wanted).abs().max() <= 1e-4 * wanted.abs().max() + 1e-6, name
     logits = output.logits.detach()
     assert apart(head_log_probabilities(Exact(model), some), torch.nn.functional.logsigmoid(logits)) < 1e-5
-    of_targets = np.concatenate([logs for _, logs in sorted(Exact(model).read(some, None))])
+    of_targets = np.concatenate([logs for _, logs in sorted(Exact(model).read(some, "targets"))])
     each = torch.nn.functional.binary_cross_entropy_with_logits(logits, sets.float(), reduction="none")
     assert apart(of_targets, -each.sum(1)) < 1e-5
     assert own_use(resolve(str(tmp_path / "model"))) == several

@@ -124,7 +124,7 @@ def test_a_score_has_the_same_bits_kept_or_not(
     rows = some_rows()
     plain, _ = fast(tiny_folders[family], None, rows, dtype)
     engine, _ = fast(tiny_folders[family], tmp_path, rows, dtype)
-    for candidates in (None, [5, 7, 300]):
+    for candidates in ("targets", [5, 7, 300]):
         wanted = dict(plain.read(rows, candidates))
         for _ in range(2):
             found = dict(engine.read(rows, candidates))
@@ -147,9 +147,9 @@ def test_frozen_blocks_run_once_for_each_row_in_all_epochs_and_runs(
 def test_the_engine_that_keeps_still_sees_weights_that_learn(tiny_llama: Path, tmp_path: Path) -> None:
     rows = some_rows()
     engine, masters = fast(tiny_llama, tmp_path, rows)
-    before = dict(engine.read(rows, None))
+    before = dict(engine.read(rows, "targets"))
     learned(engine, masters, rows)
-    after = dict(engine.read(rows, None))
+    after = dict(engine.read(rows, "targets"))
     assert any(np.abs(after[number] - logs).max() > 1e-3 for number, logs in before.items())
 
 
@@ -308,11 +308,11 @@ def test_a_full_disk_is_an_error_that_says_what_to_do(tiny_llama: Path, tmp_path
 
 def test_no_more_is_kept_of_what_is_read_than_was_allowed(tiny_llama: Path, tmp_path: Path) -> None:
     rows = some_rows()
-    wanted = dict(fast(tiny_llama, None, rows)[0].read(rows, None))
+    wanted = dict(fast(tiny_llama, None, rows)[0].read(rows, "targets"))
     room = sum(len(row.tokens) for row in rows) * tiny.WIDTH * 4 // 2
     engine, _ = fast(tiny_llama, tmp_path, rows, scored=room)
     for chosen in (rows[:8], rows[8:16], rows[16:], rows):
-        found = dict(engine.read(chosen, None))
+        found = dict(engine.read(chosen, "targets"))
         if chosen is rows:
             assert all(np.array_equal(found[number], logs) for number, logs in wanted.items())
     assert 0 < taken_bytes(tmp_path) < room + 1000

@@ -87,7 +87,7 @@ def _line_confidences(
     found: list[list[float | None]] = [[] for _ in replies]
     rows = [row_of(example, encoding) for example, encoding in zip(examples, encodings, strict=True)]
     asked = [number for number, row in enumerate(rows) if row.asked and lines_of(replies[number])]
-    for place, logs in engine.read([rows[number] for number in asked], None) if asked else ():
+    for place, logs in engine.read([rows[number] for number in asked], "targets") if asked else ():
         number = asked[place]
         tokens = encodings[number].tokens[encodings[number].learned].tolist()
         found[number] = _sums_of_lines(replies[number], codec.pieces(tokens), logs)

@@ -54,7 +54,7 @@ def row_losses(engine: Engine, rows: Sequence[Row], most: int) -> NDArray[np.flo
     """The summed cross-entropy of each row, in nats; one of over ``most`` tokens is read in parts."""
     cut = [(number, part) for number, row in enumerate(rows) for part in parts(row, most)]
     losses = np.zeros(len(rows))
-    for place, logs in engine.read([part for _, part in cut], None):
+    for place, logs in engine.read([part for _, part in cut], "targets"):
         losses[cut[place][0]] -= logs.sum()
     return losses
 
@@ -62,7 +62,7 @@ def row_losses(engine: Engine, rows: Sequence[Row], most: int) -> NDArray[np.flo
 def row_hits(engine: Engine, rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The summed cross-entropy of each row, in nats, and how many of its targets were the likeliest token."""
     losses, hits = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
-    for number, judged in engine.judge(rows):
+    for number, judged in engine.read(rows, "hits"):
         losses[number], hits[number] = -judged[:, 0].sum(), judged[:, 1].sum()
     return losses, hits
 

@@ -17,6 +17,7 @@ from weitiao.models.anatomy import Model
 from weitiao.objectives.row import Row
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
+from weitiao.training.taken import Wanted
 
 EngineName = Literal["exact", "fast"]
 
@@ -49,17 +50,10 @@ class Engine(Protocol):
         """The summed cross-entropy in nats over the rows of one step, and its targets; ``masters`` get gradients."""
         ...
 
-    def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """For each row, in any order: its number and log-probabilities in nats at its asked positions.
+    def read(self, rows: Sequence[Row], wanted: Wanted) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """For each row, in any order: its number, and what is ``wanted`` at its asked positions, in nats.
 
-        Of the targets, [asked]; or of the tokens or categories ``candidates``, [asked, candidates]. The head multiplies
-        in float32: a bfloat16 logit near 20 is rounded to eighths, which makes ties of close answers.
-        """
-        ...
-
-    def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """For each row, in any order: its number, and of each target its log-probability and whether it was likeliest.
-
-        [asked, 2], the second 1 or 0.
+        The head multiplies in float32: a bfloat16 logit near 20 is rounded to eighths, which makes ties of close
+        answers.
         """
         ...

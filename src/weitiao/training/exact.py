@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from weitiao.models.anatomy import Model, blocks, embeddings, head_width, lowest_learning, plain, sees_both_sides
 from weitiao.models.head_parts import head_parts
-from weitiao.models.heads import two_way, use_of
 from weitiao.models.virtual import virtual_tokens
 from weitiao.objectives.row import Row
 from weitiao.training.batches import PASS_PRICE, Batch, after, batches_of_step, micro_batches, padded
@@ -22,11 +20,9 @@ from weitiao.training.loss import asked_hidden, learn, logits_of, widened
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import Prefix, may_share, shared_length, without_prefix
+from weitiao.training.taken import Taken, Wanted
 
 CAPACITY = 4096  # tokens of one forward pass without gradients
-Take = Callable[[Tensor, Tensor], Tensor]
-"""What is wanted of float32 logits [asked, vocabulary] and their targets [asked]."""
-
 SHARE_PREFIX = True  # of rows that are read; the off switch
 # Of each token autograd keeps, in a block like Llama's: both norms' inputs in float32 and what they return, the inputs
 # of four adapters, queries, keys and values; the gate, what it lets through, and the unit's input and output.
@@ -94,19 +90,9 @@ class Exact:
     def _batches(self, rows: Sequence[Row], pace: Pace) -> list[Batch]:
         return batches_of_step(rows, pace.capacity, self._packing(pace), self._both_ways)
 
-    def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def read(self, rows: Sequence[Row], wanted: Wanted) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        width = () if candidates is None else (len(candidates),)
-        several = use_of(self.model).several
-        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates, several), width)
-
-    def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """As :class:`weitiao.training.engine.Engine` says."""
-        return self._read(rows, judged, (2,))
-
-    def _read(
-        self, rows: Sequence[Row], take: Take, width: tuple[int, ...]
-    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        take = Taken(self.model, wanted)
         self.model.eval()
         with torch.inference_mode(), widened(self.model):
             shared = shared_length(rows) if SHARE_PREFIX and not self._both_ways else 0
@@ -115,7 +101,7 @@ class Exact:
             for group in micro_batches([len(row.tokens) for row in rests], CAPACITY):
                 batch = after(padded([rests[index] for index in group], self._both_ways), self._virtual + shared)
                 hidden, targets = asked_hidden(self.model, batch, prefix.cache(len(group)) if prefix else None)
-                logs = room_for(len(targets), width)
+                logs = take.room(len(targets))
                 for part in head_parts(len(targets), head_width(self.model)):
                     logs[part] = take(logits_of(self.model, hidden[part]), targets[part])
                 counts = [rests[index].asked for index in group]
@@ -139,33 +125,3 @@ def _drawn_from(seed: int, step: int, number: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(seed, "dropout", step, number))
         yield
-
-
-def judged(logits: Tensor, targets: Tensor) -> Tensor:
-    """[asked, 2]: the log-probability of each target, and 1 where no token is likelier."""
-    likeliest = logits.argmax(-1) == targets
-    return torch.stack([log_probabilities(logits, targets, None), likeliest.float()], dim=-1)
-
-
-def room_for(asked: int, width: tuple[int, ...]) -> Tensor:
-    """Where what is taken from the logits of a pass goes, part by part: float32 [asked, *width].
-
-    Taken before the logits: a small block between large ones keeps their place from being used again.
-    """
-    return torch.empty((asked, *width))
-
-
-def log_probabilities(
-    logits: Tensor, targets: Tensor, candidates: Sequence[int] | None, several: bool = False
-) -> Tensor:
-    """Of the ``targets``, [asked], or of the answers ``candidates``, [asked, candidates], from float32 logits."""
-    if several:
-        pairs, answers = two_way(logits.float(), targets)
-        logs = torch.log_softmax(pairs, dim=-1)
-        if candidates is None:
-            return logs.gather(1, answers[:, None]).view(logits.shape).sum(1)
-        return logs[:, 1].view(logits.shape)[:, torch.tensor(list(candidates), device=logits.device)]
-    every = torch.logsumexp(logits.float(), dim=-1, keepdim=True)
-    if candidates is None:
-        return (logits.gather(1, targets[:, None]) - every)[:, 0]
-    return logits[:, torch.tensor(list(candidates), device=logits.device)] - every

@@ -25,12 +25,13 @@ from weitiao.training.activation_files import ActivationFiles
 from weitiao.training.activations import Activations
 from weitiao.training.batches import micro_batches
 from weitiao.training.engine import Engine, EngineName
-from weitiao.training.exact import CAPACITY, Exact, Take, judged, log_probabilities, room_for
+from weitiao.training.exact import CAPACITY, Exact
 from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import may_share, shared_length
 from weitiao.training.proof import Proof
 from weitiao.training.rows import RowSource
+from weitiao.training.taken import Taken, Wanted
 from weitiao.words import t
 
 _GROUP_PRICE = 8  # tokens that a group of rows costs beyond its own; docs/log.md
@@ -103,25 +104,15 @@ class Fast:
             masters.collect()
         return total, targets
 
-    def read(self, rows: Sequence[Row], candidates: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def read(self, rows: Sequence[Row], wanted: Wanted) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """As :class:`weitiao.training.engine.Engine` says."""
-        width = () if candidates is None else (len(candidates),)
-        several = use_of(self.model).several
-        return self._read(rows, lambda logits, targets: log_probabilities(logits, targets, candidates, several), width)
-
-    def judge(self, rows: Sequence[Row]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """As :class:`weitiao.training.engine.Engine` says."""
-        return self._read(rows, judged, (2,))
-
-    def _read(
-        self, rows: Sequence[Row], take: Take, width: tuple[int, ...]
-    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        take = Taken(self.model, wanted)
         logits = self._stack.head.reader()
         for numbers, layout in _layouts(rows, CAPACITY, self._shared(rows)):
             below = self._activations.of_pass(layout) if self._activations else None
             hidden = self._stack.hidden(layout, below)
             targets = torch.from_numpy(layout.targets)
-            logs = room_for(len(targets), width)
+            logs = take.room(len(targets))
             for part in head_parts(len(targets), self._stack.head.outputs):
                 logs[part] = take(logits(hidden[part]), targets[part])
             counts = [rows[number].asked for number in numbers]

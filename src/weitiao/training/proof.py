@@ -111,7 +111,7 @@ def _widened(model: Model) -> Iterator[None]:
 def _result(engine: Provable, rows: Sequence[Row]) -> Result:
     learning = {name: weight for name, weight in engine.model.named_parameters() if weight.requires_grad}
     if not learning or not rows:
-        return Result(-float(sum(logs.sum(dtype=np.float64) for _, logs in engine.read(rows, None))), {})
+        return Result(-float(sum(logs.sum(dtype=np.float64) for _, logs in engine.read(rows, "targets"))), {})
     loss = engine.pass_over(rows)
     found = {name: weight.grad for name, weight in learning.items() if weight.grad is not None}
     for weight in learning.values():
