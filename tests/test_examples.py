@@ -11,6 +11,17 @@ import tiny
 ROOT = Path(__file__).parents[1]
 
 
+def said(example: str, words: list[str], folder: Path) -> list[str]:
+    """The lines that an example prints, run in ``folder``."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / example / "demo.py", *words],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def test_pretrain_zh_ends_in_a_table_with_intervals(tmp_path: Path) -> None:
     with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -19,13 +30,7 @@ def test_pretrain_zh_ends_in_a_table_with_intervals(tmp_path: Path) -> None:
             writer.writerows([f"{text} {number}", "负面"] for text in tiny.SPAM)
             writer.writerows([f"{text} {number}", "正面"] for text in tiny.HAM)
     words = ["--short", "--model", "preset:1", "--data", "rows.csv", "--output", "out"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "pretrain-zh" / "demo.py", *words],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    table = done.stdout.splitlines()[-3:]
+    table = said("pretrain-zh", words, tmp_path)[-3:]
     assert [line.split()[0] for line in table] == ["labels", "200", "2000"]
     assert all("[" in line and "n=" in line for line in table[1:])
     runs = {folder.name for folder in (tmp_path / "out" / "runs").iterdir()}
@@ -41,13 +46,7 @@ def test_objectives_ends_in_a_table_of_what_each_can_be_asked(tmp_path: Path) ->
     with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
     words = ["--short", "--size", "1", "--texts", "rows.csv", "--labels", "rows.csv", "--output", "out"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "objectives" / "demo.py", *words],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    table = done.stdout.splitlines()[-3:]
+    table = said("objectives", words, tmp_path)[-3:]
     assert [line.split()[0] for line in table] == ["causal", "masked", "infill"]
     assert [line.count("–") for line in table] == [1, 1, 1]
     assert all(line.count("n=") == 2 for line in table)

@@ -1,7 +1,5 @@
 """Instructions in Chinese and English: the loss on held-out replies before and after. ``make demo-zh`` runs this."""
 
-import shlex
-import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
@@ -9,6 +7,10 @@ from pathlib import Path
 from weitiao.data.samples import fetch
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
+
+from steps import weitiao  # noqa: E402
+
 ROWS_OF_EACH = 200
 
 
@@ -29,14 +31,6 @@ def mixed(folder: Path) -> Path:
             with fetch(name).open(encoding="utf-8") as rows:
                 out.writelines(islice(rows, ROWS_OF_EACH))
     return path
-
-
-def weitiao(*arguments: str) -> None:
-    """Run a command as a person would, and show it."""
-    print(f"\n$ weitiao {shlex.join(arguments)}", flush=True)
-    finished = subprocess.run([sys.executable, "-m", "weitiao", *arguments], check=False)
-    if finished.returncode:
-        sys.exit(finished.returncode)
 
 
 if __name__ == "__main__":

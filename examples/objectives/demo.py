@@ -6,10 +6,7 @@ is then asked to continue texts, to fill blanks, and to learn a category from fe
 """
 
 import argparse
-import csv
 import json
-import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +16,10 @@ from weitiao.data.dataset import Hints
 from weitiao.example import Category, Example, Reply, content_key
 
 HERE = Path(__file__).parent
-WEITIAO = [sys.executable, "-m", "weitiao"]
+sys.path.append(str(HERE.parent))
+
+from steps import weitiao, write_table  # noqa: E402
+
 MODELS = {"causal": "preset:{size}", "masked": "preset:encoder-{size}", "infill": "preset:{size}"}
 SAMPLES = {"en": ("alpaca-en", "sms-spam"), "zh": ("reviews-zh", "reviews-zh")}
 LABELS, TESTED = 200, 1000
@@ -59,9 +59,9 @@ def labelled(data: str, folder: Path) -> tuple[Path, Path, set[int]]:
     }
     keys = sorted(rows)
     tested = min(TESTED, len(keys) // 3)
-    test = write(folder / "test.csv", [rows[key] for key in keys[:tested]])
+    test = write_table(folder / "test.csv", [rows[key] for key in keys[:tested]])
     learned = [rows[key] for key in keys[tested : tested + LABELS]]
-    return write(folder / "labels.csv", learned), test, set(keys[:tested])
+    return write_table(folder / "labels.csv", learned), test, set(keys[:tested])
 
 
 def plain(data: str, folder: Path, held: set[int]) -> Path:
@@ -73,24 +73,6 @@ def plain(data: str, folder: Path, held: set[int]) -> Path:
                 text = item.label.text if isinstance(item.label, Reply) else item.text
                 file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
     return path
-
-
-def write(path: Path, rows: Sequence[tuple[str, str]]) -> Path:
-    """A table of texts and labels."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label"])
-        writer.writerows(rows)
-    return path
-
-
-def weitiao(*arguments: object) -> None:
-    """Run a command as a person would, and show it."""
-    words = [str(argument) for argument in arguments]
-    print(f"\n$ weitiao {shlex.join(words)}", flush=True)
-    finished = subprocess.run([*WEITIAO, *words], check=False)
-    if finished.returncode:
-        sys.exit(finished.returncode)
 
 
 def show(folder: Path) -> None:

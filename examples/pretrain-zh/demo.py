@@ -1,15 +1,12 @@
 """Is pretraining worth it? A small model reads Chinese reviews without their labels, then learns 200 or 2,000 labels;
 the same model learns the same labels without having read. Four reports, and one table at the end.
 
-    python examples/pretrain-zh/demo.py              the whole of it: about ten minutes on two cores
+    python examples/pretrain-zh/demo.py              the whole of it
     python examples/pretrain-zh/demo.py --short      a few steps of everything, to see that it runs
 """
 
 import argparse
-import csv
 import json
-import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +16,10 @@ from weitiao.data.dataset import Hints
 from weitiao.example import Category, Example, content_key
 
 HERE = Path(__file__).parent
-WEITIAO = [sys.executable, "-m", "weitiao"]
+sys.path.append(str(HERE.parent))
+
+from steps import weitiao, write_table  # noqa: E402
+
 LABELS = (200, 2000)
 TESTED = 2000
 SHORT = ("max_steps=3", "eval_max_samples=20", "cutoff_len=128")
@@ -66,26 +66,8 @@ def divide(data: str, folder: Path) -> tuple[Path, Path, dict[int, Path]]:
     texts = folder / "texts.jsonl"
     lines = [json.dumps({"text": text}, ensure_ascii=False) for text, _ in rest]
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    labels = {count: write(folder / f"labels-{count}.csv", rest[:count]) for count in LABELS}
-    return texts, write(folder / "test.csv", clear[:tested]), labels
-
-
-def write(path: Path, rows: Sequence[tuple[str, str]]) -> Path:
-    """A table of texts and labels."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label"])
-        writer.writerows(rows)
-    return path
-
-
-def weitiao(*arguments: object) -> None:
-    """Run a command as a person would, and show it."""
-    words = [str(argument) for argument in arguments]
-    print(f"\n$ weitiao {shlex.join(words)}", flush=True)
-    finished = subprocess.run([*WEITIAO, *words], check=False)
-    if finished.returncode:
-        sys.exit(finished.returncode)
+    labels = {count: write_table(folder / f"labels-{count}.csv", rest[:count]) for count in LABELS}
+    return texts, write_table(folder / "test.csv", clear[:tested]), labels
 
 
 def show(tuned: dict[tuple[str, int], Path]) -> None:

@@ -1,12 +1,12 @@
 """Spam or not: what SmolLM2 says untuned, how LoRA tunes it, and whether that was worth it. ``make demo`` runs this."""
 
-import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-WEITIAO = [sys.executable, "-m", "weitiao"]
+sys.path.append(str(HERE.parent))
+
+from steps import say, weitiao  # noqa: E402
 
 
 def main() -> None:
@@ -19,18 +19,6 @@ def main() -> None:
         "Then it gets a head for the two categories, which learns with LoRA. What the test holds is never learned from."
     )
     weitiao("train", str(HERE / "settings.yaml"), *sys.argv[1:])
-
-
-def weitiao(*arguments: str) -> None:
-    """Run a command as a person would, and show it."""
-    print(f"\n$ weitiao {shlex.join(arguments)}", flush=True)
-    finished = subprocess.run([*WEITIAO, *arguments], check=False)
-    if finished.returncode:
-        sys.exit(finished.returncode)
-
-
-def say(text: str) -> None:
-    print(f"\n{text}", flush=True)
 
 
 if __name__ == "__main__":
