@@ -54,6 +54,14 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_measuring() -> Iterator[None]:
+    """How fast the machine is takes a tenth of a second to find out, each time that a session is built."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("weitiao.api.session.measure_flops", lambda width, hidden, dtype: 1e10)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> "TinyFolders":
     """The folder of each family's tiny model, made when first asked for; never write into one."""

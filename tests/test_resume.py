@@ -24,7 +24,6 @@ from transformers import AutoTokenizer
 import tiny
 from faults import in_child
 from tiny_training import last_weights, result_bytes, step_losses, tiny_settings
-from weitiao.api import session
 from weitiao.api.evaluate import evaluate
 from weitiao.api.steps import Best
 from weitiao.api.train import resume, train
@@ -37,15 +36,6 @@ from weitiao.settings import make_settings
 from weitiao.training import defaults, exact
 from weitiao.training.chance import seed_for
 from weitiao.training.checkpoint import Checkpoint, checkpoints, save_checkpoint
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_measuring() -> Iterator[None]:
-    """How fast the machine is takes a tenth of a second to find out, each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
-        yield
-
 
 Listener = Callable[[str, dict[str, Any]], None]
 

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import pytest
 import tiny
 from conftest import TinyFolders
 from tiny_training import last_weights, result_bytes, step_losses, tiny_settings
-from weitiao.api import session
 from weitiao.api.answering import find_respondent
 from weitiao.api.chat import open_conversation
 from weitiao.api.check import check
@@ -31,14 +29,6 @@ from weitiao.models.source import resolve
 from weitiao.models.use import own_use
 from weitiao.run import Run
 from weitiao.settings import make_settings
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_measuring() -> Iterator[None]:
-    """How fast the machine is takes a tenth of a second to find out, each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
-        yield
 
 
 def settings(model: Path, folder: Path, name: str = "run", **changes: Any) -> Any:

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 import tiny
 from conftest import TinyFolders
 from tiny_training import last_weights, result_bytes, step_losses, tiny_settings
-from weitiao.api import session
 from weitiao.api.check import check
 from weitiao.api.evaluate import evaluate
 from weitiao.api.predict import predict
@@ -26,14 +24,6 @@ from weitiao.api.train import resume, train
 from weitiao.errors import DataError, Stopped
 from weitiao.run import Run
 from weitiao.settings import make_settings, parse_settings
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_measuring() -> Iterator[None]:
-    """How fast the machine is takes a tenth of a second to find out, each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
-        yield
 
 
 def settings(model: Path, folder: Path, name: str = "run", **changes: Any) -> Any:

@@ -13,7 +13,6 @@ import pytest
 
 import tiny
 from tiny_training import last_weights, result_bytes, step_losses
-from weitiao.api import session
 from weitiao.api.check import check
 from weitiao.api.evaluate import evaluate
 from weitiao.api.predict import predict
@@ -23,13 +22,6 @@ from weitiao.run import Run
 from weitiao.settings import make_settings, parse_settings
 
 MODELS = {"masked": "preset:encoder-1", "infill": "preset:1", "prefix": "preset:1"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_measuring() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 import tiny
 from faults import in_child
 from tiny_training import result_bytes, step_losses
-from weitiao.api import session
 from weitiao.api.check import check
 from weitiao.api.evaluate import evaluate
 from weitiao.api.plan import plan
@@ -30,13 +28,6 @@ from weitiao.settings import Settings, make_settings
 from weitiao.training import loop
 
 LONG = " ".join(tiny.SENTENCES) * 3
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_measuring() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tiny_training import last_weights, result_bytes, step_losses, tiny_settings
-from weitiao.api import probe, session
+from weitiao.api import probe
 from weitiao.api.plan import plan
 from weitiao.api.train import resume, train
 from weitiao.errors import DataError, SettingsError, Stopped
@@ -27,11 +27,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "full, bf16": {"method": "full", "precision": "bf16", "learning_rate": 1e-3},
     "top layers, kept activations": {"method": "top_layers", "top_layers": 1, "keep_activations": "on"},
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
 
 
 def heard(run: Run) -> dict[str, Any]:

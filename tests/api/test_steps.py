@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import pytest
 import tiny
 from faults import in_child
 from tiny_training import last_weights, result_bytes, step_losses, tiny_settings
-from weitiao.api import session
 from weitiao.api.steps import sources_of
 from weitiao.api.train import resume, train
 from weitiao.codec import open_codec
@@ -29,13 +28,6 @@ from weitiao.settings import Settings
 from weitiao.training import checkpoint as checkpoint_module
 from weitiao.training import loop
 from weitiao.training.checkpoint import checkpoints, save_checkpoint
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_measuring() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
-        yield
 
 
 def evaluations(run: Run) -> list[tuple[int, float, bool]]:

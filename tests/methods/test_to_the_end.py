@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 
 import tiny
 from tiny_training import tiny_settings
-from weitiao.api import session
 from weitiao.api.answering import find_respondent, load_respondent
 from weitiao.api.chat import answer, next_prompt, open_conversation
 from weitiao.api.evaluate import evaluate
@@ -21,13 +19,6 @@ from weitiao.models.source import resolve
 from weitiao.settings import METHODS, TOKEN_KINDS, make_settings
 
 NEW = tuple(name for name in METHODS if name not in ("full", "top_layers", "lora"))  # those have tests everywhere
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_measuring() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
-        yield
 
 
 def settings_of(method: str, model: Path, folder: Path, **changes: Any) -> Any:

@@ -4,7 +4,7 @@ import os
 import resource
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from faults import calls_of, failing_at, in_child, killed_at
 from tiny_training import last_weights, result_bytes, step_losses, tiny_settings
-from weitiao.api import session
 from weitiao.api import train as api_train
 from weitiao.errors import MachineError
 from weitiao.run import Run
@@ -26,14 +25,6 @@ from weitiao.training.checkpoint import (
     prune,
     save_checkpoint,
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_measuring() -> Iterator[None]:
-    """How fast the machine is takes a tenth of a second to find out, each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
-        yield
 
 
 def numbers(step: int, count: int = 300) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 import torch
 
 from tiny_training import METHOD, last_weights, learner, random_rows, result_bytes, step_losses, tiny_settings
-from weitiao.api import session
 from weitiao.api.plan import plan
 from weitiao.api.train import resume, train
 from weitiao.errors import MachineError
@@ -30,14 +28,6 @@ from weitiao.training.keeping import Wish, fingerprint, keep
 from weitiao.training.rows import Rows, RowWriter
 
 TOP: dict[str, Any] = {"method": "top_layers", "top_layers": 1}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_measuring() -> Iterator[None]:
-    """How fast the machine is takes a tenth of a second to find out, each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,22 +12,12 @@ import pytest
 import torch
 
 from tiny_training import last_weights, step_losses, tiny_settings
-from weitiao.api import session
 from weitiao.api import train as api_train
 from weitiao.api.plan import plan
 from weitiao.errors import MachineError
 from weitiao.run import Run, read_events
 from weitiao.training import machine
 from weitiao.training.plan import Load, Pass, Work, estimate, measure_flops, memory_bytes, seconds
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_measuring() -> Iterator[None]:
-    """How fast the machine is takes a moment to find out, each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "measure_flops", lambda width, hidden, dtype: 1e10)
-        yield
-
 
 LOAD = Load(
     engine="fast",
