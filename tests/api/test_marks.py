@@ -21,6 +21,7 @@ from weitiao.api.check import check
 from weitiao.api.evaluate import evaluate
 from weitiao.api.predict import predict
 from weitiao.api.train import resume, train
+from weitiao.cli.train import headline_metrics
 from weitiao.errors import DataError, Stopped
 from weitiao.run import Run
 from weitiao.settings import make_settings, parse_settings
@@ -49,6 +50,7 @@ def test_a_run_learns_to_mark(tuned: Run) -> None:
     assert found["before"]["scores"]["span_f1"]["value"] == 0
     assert found["after"]["scores"]["span_f1"]["value"] > 0
     assert any("marking nothing" in sentence for sentence in found["verdict"])
+    assert headline_metrics(found)[0] == "span_f1", "what the terminal shows first"
 
 
 def test_an_evaluation_of_the_run_gives_the_scores_of_its_report(tuned: Run) -> None:

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from weitiao.run import Run
     from weitiao.settings import Parsed
 
-_HEADLINES = {
-    "classify": ("accuracy", "exact_match", "micro_f1", "macro_f1"),
-    "reply": ("loss", "chrf", "rouge_l", "exact_match"),
-    "continue": ("bits_per_byte", "perplexity", "loss", "blank_accuracy"),
-}
 _MOST_CATEGORIES = 4  # whose F1 is shown in the terminal; the report has all
 
 
@@ -109,10 +104,12 @@ def _show(run: Run, report: dict[str, Any]) -> None:
 
 def headline_metrics(report: dict[str, Any]) -> list[str]:
     """The metrics that a terminal shows: the task's own, and each category's F1 where there are few."""
+    from weitiao.evaluation.measures import HEADLINES
+
     kind, categories = report["task"]["kind"], report["task"]["categories"]
-    names = list(_HEADLINES.get(kind, ()))
+    names = list(HEADLINES[kind])
     if len(categories) <= _MOST_CATEGORIES:
-        names += [f"f1/{category}" for category in categories]
+        names += [f"{'span_f1' if kind == 'mark' else 'f1'}/{category}" for category in categories]
     return [name for name in names if name in report["after"]["scores"]]
 
 

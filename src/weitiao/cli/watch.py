@@ -79,7 +79,7 @@ class _Teller:
                 shown = "  ".join(
                     f"{name} {score['value']:.3f}"
                     for name, score in facts["scores"].items()
-                    if name in ("loss", "accuracy", "macro_f1")
+                    if name in ("loss", "accuracy", "macro_f1", "span_f1", "blank_accuracy")
                 )
                 self._shown.say(t("step {step}, dev: {scores}", step=facts["step"], scores=shown) + mark)
             case "untuned":

@@ -32,12 +32,15 @@ ORDER = (
     "bleu",
     "rouge_l",
 )
-_HEADLINES = {
-    "classify": ("accuracy", "micro_f1", "macro_f1"),
+HEADLINES: dict[str, tuple[str, ...]] = {
+    "classify": ("accuracy", "micro_f1", "macro_f1", "exact_match"),
     "mark": ("span_f1", "span_precision", "span_recall"),
-    "reply": ("loss", "chrf", "rouge_l"),
+    "reply": ("loss", "chrf", "rouge_l", "exact_match"),
     "continue": ("bits_per_byte", "blank_accuracy", "loss", "perplexity"),
 }
+"""By the kind of a task, what answers its question, the most telling first."""
+
+_FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,12 @@ def in_order(names: Mapping[str, Any]) -> list[str]:
 
 def headlines(kind: str, scores: Mapping[str, Any]) -> list[str]:
     """The one to three measures that answer the question for a task of ``kind``, of those in ``scores``."""
-    chosen = [name for name in _HEADLINES.get(kind, ()) if name in scores]
+    chosen = [name for name in HEADLINES.get(kind, ()) if name in scores][:_FEW]
     classes = [name for name in scores if name.startswith("f1/")]
     if kind == "classify" and len(classes) == 2:
         # Of two categories, the one that is harder to find is the one that people ask about.
         chosen.append(min(classes, key=lambda name: _finite(scores[name].get("value")) or 0.0))
-    return chosen or in_order(scores)[:3]
+    return chosen or in_order(scores)[:_FEW]
 
 
 def score_text(measure: Measure, score: Mapping[str, Any] | None) -> Shown | None:
