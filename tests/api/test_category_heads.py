@@ -143,6 +143,8 @@ def test_what_a_head_cannot_do_is_said_before_anything_is_read(tiny_folders: Tin
     data = tiny.tiny_instructions(tmp_path / "instructions.jsonl")
     with pytest.raises(SettingsError, match="head is category, and the kind of these data is reply"):
         train(settings(tiny_folders["llama"], tmp_path, data=data))
+    with pytest.raises(SettingsError, match="a head of the model's own is asked none"):
+        train(settings(tiny_folders["llama"], tmp_path, question="Spam?"))
     for changes in ({"head": "words"}, {"head": "auto", "data": data}):
         with pytest.raises(ModelError, match="writes no text"):
             train(settings(tiny_folders["bert"], tmp_path, **changes))

@@ -48,6 +48,11 @@ def decide_head(settings: Settings, source: ModelSource, task: Task) -> ChosenHe
             t("head is category, and the kind of these data is {kind}", kind=task.kind),
             t("leave head out: only texts that are classified or marked have categories"),
         )
+    elif settings.question:
+        raise SettingsError(
+            t("question is “{question}”, and a head of the model's own is asked none", question=settings.question[:80]),
+            t("leave question out, or write head: words"),
+        )
     elif task.several and len(task.categories) > MOST_SEVERAL:
         raise SettingsError(
             t(
