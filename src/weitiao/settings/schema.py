@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from weitiao.example import Kind
 from weitiao.words import t
 
-Group = Literal["data", "model", "method", "training", "evaluation", "output"]
+Group = Literal["data", "model", "method", "training", "evaluation", "comparison", "output"]
 
 FRESH = "preset:"
 """How the name of a model begins that is made anew."""
@@ -69,6 +69,12 @@ def _metric(text: str) -> str:
     of_label = any(text.startswith(prefix) and len(text) > len(prefix) for prefix in LABEL_METRICS)
     if text not in METRICS and not of_label:
         raise ValueError(t("must be one of {names}, or f1/LABEL", names=", ".join(METRICS)))
+    return text
+
+
+def _curve(text: str) -> str:
+    if text not in ("auto", "off") and not all(part.strip().isdecimal() and int(part) > 0 for part in text.split(",")):
+        raise ValueError(t("must be auto, off, or numbers of rows like 50,100,200"))
     return text
 
 
@@ -140,6 +146,9 @@ class Settings(BaseModel):
         "it. Without it, every text has rows of its own, a long one several.",
     )
     max_samples: int | None = _setting("data", None, "Read at most this many rows.", ge=1)
+    max_train_samples: int | None = _setting(
+        "data", None, "Learn from at most this many rows of the train split; dev and test stay as they are.", ge=1
+    )
     # model
     model: Text = _setting(
         "model",
@@ -305,6 +314,36 @@ class Settings(BaseModel):
     max_new_tokens: int = _setting(
         "evaluation", 128, "The most tokens of a reply that is written out.", ge=1, le=1_048_576
     )
+    # comparison
+    arms: tuple[Text, ...] | Literal["all"] = _setting(
+        "comparison",
+        "all",
+        "What weitiao compare tries: majority, small, embedding, zero-shot, few-shot-8, nearest-8, tuned, tuned-full, "
+        "parent, endpoint; any number for 8, any method for full. Without it, all that the model and the data allow.",
+    )
+    draws: int = _setting(
+        "comparison", 3, "How many times the solved examples of a few-shot prompt are drawn.", ge=1, le=100
+    )
+    tuned_seeds: int = _setting("comparison", 1, "With how many seeds the model is tuned by each method.", ge=1, le=20)
+    questions: Text | None = _setting(
+        "comparison",
+        None,
+        "A text file with one question a line: zero-shot asks each of them, to see what they change.",
+    )
+    curve: Annotated[Text, AfterValidator(_curve)] = _setting(
+        "comparison",
+        "auto",
+        "From how many rows the points of the learning curve are learned: 50,100,200; off for none.",
+    )
+    encoder: Text | None = _setting(
+        "comparison", None, "The encoder of the embedding arm: a folder or a sample. Without it, one that was fetched."
+    )
+    endpoint: Text | None = _setting(
+        "comparison",
+        None,
+        "The URL of an OpenAI-compatible server to compare with; its key stands in WEITIAO_ENDPOINT_KEY.",
+    )
+    endpoint_model: Text | None = _setting("comparison", None, "The name of the model that the endpoint is asked for.")
     # output
     output_dir: Text | None = _setting("output", None, "The folder of the run. Without it, a new one under runs/.")
     lang: Literal["en", "zh"] | None = _setting(
