@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from weitiao.errors import SettingsError
 from weitiao.settings import Settings, comparison_names, comparison_yaml, parse_settings, settings_yaml
+from weitiao.settings.allowed import METRICS
 from weitiao.settings.forms import Form, forms
-from weitiao.settings.schema import METRICS
 
 TEXT = st.text(
-    st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n\t:#'\"\\{}[]*&!|>%@`, "), min_size=1
+    st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n\t:#'\"\\{}[]*&!|>%@`, "),
+    min_size=1,
+    max_size=60,
 )
 
 

@@ -84,8 +84,8 @@ def answer_tokens(codec: Codec, task: Task) -> list[tuple[int, ...]]:
 
 
 def prompts_within(examples: Sequence[Example], task: Task, codec: Codec, limit: int) -> list[NDArray[np.int32]]:
-    """The prompt of each example. Where it would pass ``limit`` tokens the first shots are left out, and then the end of
-    its question.
+    """The prompt of each example; where it would pass ``limit`` tokens, without the first shots and, where that is not
+    enough, without the end of its question.
     """
     conversations = [conversation(example, task) for example in examples]
     prompts = codec.encode_prompts(conversations)
