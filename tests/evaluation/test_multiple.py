@@ -1,14 +1,13 @@
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from fake_answers import SPAM, drawn, named, written
 from weitiao.evaluation import multiple
 from weitiao.evaluation.metrics import differences
-from weitiao.evaluation.multiple import Compared, compared, holm, smallest_shown
+from weitiao.evaluation.multiple import Compared, above_baseline, compared, holm, smallest_shown
 from weitiao.evaluation.statistics import detectable_share, quantile
 
 SEPARATIONS = (2.0, 1.9, 1.4, 0.9, 0.4, 0.0)
@@ -19,11 +18,11 @@ def test_holm_is_as_in_the_worked_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=12))
-def test_holm_is_what_statsmodels_says(p_values: list[float]) -> None:
-    theirs = pytest.importorskip("statsmodels.stats.multitest").multipletests(p_values, method="holm")[1]
-    assert holm(p_values) == pytest.approx(list(theirs))
+def test_holm_is_what_statsmodels_says() -> None:
+    random = np.random.default_rng(0)
+    for count in range(1, 13):
+        p_values = (random.random(count) ** 3).tolist()
+        assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
 
 
 @settings(max_examples=60, deadline=None)
@@ -87,6 +86,23 @@ def test_arms_of_noise_are_claimed_to_differ_in_at_most_5_of_100_comparisons(mon
     assert wrong <= 11  # with 6 expected at most, 11 are exceeded once in 50
 
 
+def test_answers_that_know_nothing_are_not_above_the_baseline_whatever_their_f1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(multiple, "REPLICATES", 400)
+    random = np.random.default_rng(2)
+    gold = [SPAM[int(one)] for one in random.random(6000) < 0.13]
+    guesses = [SPAM[int(one)] for one in random.random(6000) < 0.15]
+    found_some = [one if lucky else "ham" for one, lucky in zip(gold, random.random(6000) < 0.4, strict=True)]
+    arms = {name: [named(gold, given)] for name, given in (("guesses", guesses), ("works", found_some))}
+    arms["majority"] = [named(gold, ["ham"] * 6000)]
+    assert compared("guesses", arms, "macro_f1", SPAM)["majority"].shown
+    found = above_baseline("majority", arms, "macro_f1", SPAM)
+    assert not found["guesses"].shown
+    assert found["works"].shown
+    assert found["works"].value > 0
+
+
 def test_a_metric_that_an_arm_lacks_leaves_the_arm_out() -> None:
     one = drawn(40)
     assert set(compared("a", {"a": [one], "b": [named(one.gold, one.predicted)], "c": [one]}, "brier", SPAM)) == {"c"}
@@ -112,7 +128,7 @@ def test_thirty_items_say_what_they_could_have_shown() -> None:
 
 def test_too_few_items_could_have_shown_nothing() -> None:
     same = Compared(0.0, -0.5, 0.5, 1.0, 1.0, 0.95)
-    assert smallest_shown({"a": same}, "span_f1", 5) == math.inf
+    assert smallest_shown({"a": same}, "span_f1", 5) is None
     assert smallest_shown({"a": same}, "span_f1", 6) == pytest.approx(2.8016 * 0.5 / 1.95996, rel=1e-3)
 
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from weitiao.evaluation.answers import Answers
+from weitiao.evaluation.chance import chance_p
 from weitiao.evaluation.repeated import difference_of
-from weitiao.evaluation.statistics import LEVEL, POWER, detectable_share, quantile
+from weitiao.evaluation.statistics import LEVEL, POWER, Difference, detectable_share, quantile
 
 REPLICATES = 4000  # of ten comparisons the first interval leaves 0.25 % on either side: ten replicates
 COUNTED = ("accuracy", "exact_match")  # shares of items that are right or wrong
@@ -65,35 +66,59 @@ def compared(
 
     Raises ``ValueError`` unless all answer the same items in the same order.
     """
-    others = [name for name in arms if name != reference]
 
-    def against(name: str, z: float) -> Any:
+    def against(name: str, z: float) -> Difference | None:
         return difference_of(arms[name], arms[reference], metric, categories, clusters, z, REPLICATES)
 
-    plain = {name: found for name in others if (found := against(name, quantile(LEVEL))) is not None}
-    levels, adjusted = _levels([one.p for one in plain.values()]), holm([one.p for one in plain.values()])
-    result = {}
-    for (name, one), level, p in zip(plain.items(), levels, adjusted, strict=True):
-        at_level = one if level == LEVEL else against(name, quantile(level))
-        result[name] = Compared(one.value, at_level.low, at_level.high, one.p, p, level)
-    return result
+    return _corrected([name for name in arms if name != reference], against)
+
+
+def above_baseline(
+    baseline: str,
+    arms: Mapping[str, Sequence[Answers]],
+    metric: str,
+    categories: Sequence[str] = (),
+    clusters: Sequence[str] | None = None,
+) -> dict[str, Compared]:
+    """Each other arm minus ``baseline``, which always gives the commonest answer: does anything work?
+
+    An F1 of answers that have nothing to do with the texts may be above such a baseline's, so an F1 must be more than
+    these answers would have got by chance, too (``chance.py``): p is the larger of the two.
+    """
+
+    def against(name: str, z: float) -> Difference | None:
+        found = difference_of(arms[baseline], arms[name], metric, categories, clusters, z, REPLICATES)
+        by_chance = chance_p(arms[name], metric, categories)
+        return found if found is None else replace(found, p=max(found.p, by_chance))
+
+    return _corrected([name for name in arms if name != baseline], against)
 
 
 def smallest_shown(found: Mapping[str, Compared], metric: str, items: int) -> float | None:
     """The smallest difference in ``metric`` that such a comparison shows in 4 of 5 cases, after correction.
 
     That of a typical arm, the median over ``found``, by its interval. Of a share of items right never less than
-    ``statistics.detectable_share``; infinite where ``items`` (or clusters) are too few to show anything. None where
-    nothing was compared.
+    ``statistics.detectable_share``. None where nothing was compared, or ``items`` (or clusters) are too few to show
+    anything.
     """
-    if not found:
+    strictest = quantile(1 - (1 - LEVEL) / max(1, len(found)))
+    least = detectable_share(items, strictest)
+    if not found or math.isinf(least):
         return None
-    strictest = quantile(1 - (1 - LEVEL) / len(found))
     beta = statistics.NormalDist().inv_cdf(POWER)
     errors = [(one.high - one.low) / (2 * quantile(one.level)) for one in found.values()]
     typical = (strictest + beta) * statistics.median(errors)
-    least = detectable_share(items, strictest)
-    return max(typical, least) if metric in COUNTED or math.isinf(least) else typical
+    return max(typical, least) if metric in COUNTED else typical
+
+
+def _corrected(names: Sequence[str], against: Callable[[str, float], Difference | None]) -> dict[str, Compared]:
+    plain = {name: found for name in names if (found := against(name, quantile(LEVEL))) is not None}
+    p_values = [one.p for one in plain.values()]
+    result = {}
+    for (name, one), level, p in zip(plain.items(), _levels(p_values), holm(p_values), strict=True):
+        at_level = (one if level == LEVEL else against(name, quantile(level))) or one
+        result[name] = Compared(one.value, at_level.low, at_level.high, one.p, p, level)
+    return result
 
 
 def _levels(p_values: Sequence[float]) -> list[float]:
