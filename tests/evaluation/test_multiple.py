@@ -20,7 +20,7 @@ def test_holm_is_as_in_the_worked_example() -> None:
 
 def test_holm_is_what_statsmodels_says() -> None:
     random = np.random.default_rng(0)
-    for count in range(1, 13):
+    for count in (1, 4, 12):
         p_values = (random.random(count) ** 3).tolist()
         assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
 

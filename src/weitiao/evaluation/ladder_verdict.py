@@ -120,16 +120,18 @@ def _headline(ladder: _Ladder) -> str:
     reference = ladder.reference
     assert reference is not None
     prompts = [] if reference["family"] == "prompt" else ladder.of("prompt")
-    best = ladder.best(prompts) or ladder.best(ladder.of("baseline"))
-    if best is None:
+    rivals = prompts or ladder.of("baseline")
+    best, unbeaten = ladder.best(rivals), ladder.best([arm for arm in rivals if not ladder.beats(arm)])
+    rival = unbeaten or best
+    if rival is None:
         return ""
-    name = ladder.name(best)
-    if len(prompts) > 1:
-        name = t("the best prompt ({name})", name=best["name"])
-    return _against(ladder, best, name, all(ladder.beats(arm) for arm in prompts or [best]))
+    name = ladder.name(rival)
+    if len(prompts) > 1 and rival is best:
+        name = t("the best prompt ({name})", name=rival["name"])
+    return _against(ladder, rival, name)
 
 
-def _against(ladder: _Ladder, arm: Arm, name: str, beaten: bool) -> str:
+def _against(ladder: _Ladder, arm: Arm, name: str) -> str:
     assert ladder.reference is not None
     lead, own = ladder.lead(arm), ladder.name(ladder.reference)
     if ladder.beaten_by(arm):
@@ -142,7 +144,7 @@ def _against(ladder: _Ladder, arm: Arm, name: str, beaten: bool) -> str:
         "metric": metric_name(ladder.metric),
         "items": count_of_items(ladder.items),
     }
-    if beaten or ladder.beaten_by(arm):
+    if ladder.beats(arm) or ladder.beaten_by(arm):
         return t("{one} beats {other} by {size} in {metric} {interval} on {items}", **values)
     if lead.level:
         del values["size"]
@@ -205,10 +207,11 @@ def _cheapest(ladder: _Ladder) -> list[str]:
     best = min(as_good, key=_time)
     values = {"arm": ladder.name(best), "name": name, "time": duration(_time(best)), "others": duration(own)}
     if winners:
-        text = t("the cheapest way that beats {name} is {arm}: {time} in all, {name} {others}", **values)
+        text = t("the cheapest way that beats {name} is {arm}: {time} in all, against {others} for {name}", **values)
     else:
         text = t(
-            "the cheapest way not shown to be worse than {name} is {arm}: {time} in all, {name} {others}", **values
+            "the cheapest way not shown to be worse than {name} is {arm}: {time} in all, against {others} for {name}",
+            **values,
         )
     return [sentence(text)]
 

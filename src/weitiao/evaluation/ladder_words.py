@@ -116,8 +116,8 @@ def count_of_items(count: int) -> str:
 def seconds_of(arm: Arm) -> float | None:
     """What an arm took in all, to be prepared and to answer the items; None where it was not measured."""
     cost = arm.get("cost") or {}
-    parts = [cost.get(name) for name in ("prepare_seconds", "answer_seconds")]
-    return None if None in parts else float(sum(parts))
+    prepare, answer = cost.get("prepare_seconds"), cost.get("answer_seconds")
+    return None if prepare is None or answer is None else float(prepare + answer)
 
 
 def with_time(claim: str, arm: Arm, other: Arm) -> str:
