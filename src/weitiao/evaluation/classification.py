@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from weitiao.errors import DataError
 from weitiao.evaluation.answers import Answers, Indices
 from weitiao.evaluation.metric_group import Limits, Metric, MetricGroup
-from weitiao.evaluation.statistics import Floats, Score, correlations, mean_interval, wilson
+from weitiao.evaluation.statistics import Floats, Score, Z, correlations, mean_interval, share_limits, wilson
 from weitiao.words import t
 
 
@@ -38,13 +39,13 @@ def category_metrics(answers: Answers, categories: Sequence[str]) -> MetricGroup
     present, given = (np.flatnonzero(table.sum(axis=axis)) for axis in (1, 0))
     right = gold == predicted
     metrics = [
-        Metric("accuracy", len(answers), _limits(int(right.sum()), len(answers)), outcomes=right),
-        Metric("macro_f1", len(answers), _macro_limits(table, present)),
+        Metric("accuracy", len(answers), partial(share_limits, int(right.sum()), len(answers)), outcomes=right),
+        Metric("macro_f1", len(answers), partial(_macro_limits, table, present)),
     ]
     for name, share, of in (("f1", _f1_parts, present), ("precision", _precision, given), ("recall", _recall, present)):
         for category in of.tolist():
             hits, count = share(table, category)
-            limits = _f1_limits(hits, count) if name == "f1" else _limits(hits, count)
+            limits = partial(f1_limits if name == "f1" else share_limits, hits, count)
             metrics.append(Metric(f"{name}/{categories[category]}", count, limits))
     cells = _Cells(gold, predicted, len(categories), present, given)
     return MetricGroup(tuple(metrics), np.arange(len(answers)), cells.values)
@@ -69,6 +70,12 @@ def category_indices(answers: Answers, categories: Sequence[str]) -> tuple[Indic
     return gold, np.array([position[name] for name in answers.predicted], dtype=np.int64)
 
 
+def f1_limits(hits: int, count: int, z: float = Z) -> Limits:
+    """An F1's interval: ``hits`` true positives among ``count`` items that are, or were called, the category."""
+    low, high = share_limits(hits, count, z)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
 def confusion_matrix(gold: Indices, predicted: Indices, categories: int) -> NDArray[np.int64]:
     """Counts ``[right category, given category]``."""
     return np.bincount(gold * categories + predicted, minlength=categories**2).reshape(categories, categories)
@@ -84,7 +91,7 @@ def category_table(table: NDArray[np.int64], categories: Sequence[str]) -> list[
             hits, count = share(table, category)
             row[metric] = wilson(hits, count).json() if count else None
         hits, count = _f1_parts(table, category)
-        row["f1"] = Score(_f1(hits, count), *_f1_limits(hits, count), count).json() if row["support"] else None
+        row["f1"] = Score(_f1(hits, count), *f1_limits(hits, count), count).json() if row["support"] else None
         rows.append(row)
     return rows
 
@@ -139,20 +146,10 @@ def _f1(hits: int, count: int) -> float:
     return 2 * hits / (count + hits)
 
 
-def _limits(successes: int, count: int) -> Limits:
-    score = wilson(successes, count)
-    return score.low, score.high
-
-
-def _f1_limits(hits: int, count: int) -> Limits:
-    low, high = _limits(hits, count)
-    return 2 * low / (1 + low), 2 * high / (1 + high)
-
-
-def _macro_limits(table: NDArray[np.int64], present: Indices) -> Limits:
+def _macro_limits(table: NDArray[np.int64], present: Indices, z: float) -> Limits:
     parts = [_f1_parts(table, category) for category in present]
     values = np.array([_f1(*part) for part in parts])
-    limits = np.array([_f1_limits(*part) for part in parts])
+    limits = np.array([f1_limits(*part, z) for part in parts])
     # How much one more item of a cell moves each F1, up to a factor that no correlation sees; the mean over items is 0.
     right, given = np.nonzero(table)
     is_right, is_given = right[:, None] == present, given[:, None] == present
