@@ -152,7 +152,13 @@ def open_given(settings: Settings) -> Sources:
 def divide(sources: Sources, settings: Settings) -> Opened:
     """Read all rows once, and give each its split."""
     divided = partition(
-        sources, settings.val_size, settings.test_size, settings.seed, settings.question, settings.max_samples
+        sources,
+        settings.val_size,
+        settings.test_size,
+        settings.seed,
+        settings.question,
+        settings.max_samples,
+        settings.max_train_samples,
     )
     return Opened(sources, divided)
 
