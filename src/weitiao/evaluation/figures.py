@@ -82,12 +82,8 @@ def data(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def repetition(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``settings.html`` lays out: how to get the same again, and whether it is the same."""
-    return {
-        "command": sections.command(report),
-        "lineage": sections.lineage(report),
-        "settings": settings(report),
-    }
+    """What ``settings.html`` lays out beside the command: with what settings, and of what the result was made."""
+    return {"lineage": sections.lineage(report), "settings": settings(report)}
 
 
 def splits(report: Mapping[str, Any]) -> list[Split]:

@@ -52,6 +52,7 @@ def _drawn(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **figures.data(report),
         **figures.repetition(report),
+        "command": sections.command(report),
         "confusion": figures.confusions(report),
         "calibration": figures.calibration(report),
         "curve": figures.curve(report),
