@@ -25,7 +25,7 @@ from weitiao.evaluation.answers import Answers, confidences, select
 from weitiao.evaluation.classification import unusable_share
 from weitiao.evaluation.ladder import comparison_html, comparison_markdown
 from weitiao.evaluation.ladder_verdict import ladder_verdict
-from weitiao.evaluation.learning_curve import fit
+from weitiao.evaluation.learning_curve import FEWEST_SIZES, fit
 from weitiao.evaluation.marked import shown_answers
 from weitiao.evaluation.measures import HEADLINES
 from weitiao.evaluation.metrics import details
@@ -107,8 +107,7 @@ def comparison_report(folder: Path, facts: Facts) -> dict[str, Any]:
             "peak_memory_bytes": machine.peak_memory_bytes(),
         },
         "settings": {
-            name: {"value": value, "reason": None}
-            for name, value in trial.settings.model_dump(mode="json").items()
+            name: {"value": value, "reason": None} for name, value in trial.settings.model_dump(mode="json").items()
         },
         "lineage": facts.lineage.json(),
     }
@@ -135,7 +134,7 @@ def _arm(outcome: Outcome, headline: str, trial: Trial) -> dict[str, Any]:
         "settings": dict(outcome.settings),
         "scores": {name: score.json() for name, score in found.items()},
         "details": details(first, trial.task.categories),
-        "spread": {"of": outcome.of, "values": list(lies.values), "names": [draw.name for draw in draws]} if lies else None,
+        "spread": lies and {"of": outcome.of, "values": list(lies.values), "names": [draw.name for draw in draws]},
         "unusable": _unusable(outcome),
         "cost": {
             "prepare_seconds": round(float(np.mean([draw.prepare_seconds for draw in draws])), 3),
@@ -186,8 +185,9 @@ def _curve(facts: Facts, headline: str) -> dict[str, Any] | None:
             {"labels": point.rows, "score": scores[headline].json(), "seconds": point.draw.prepare_seconds}
             for point, scores in zip(points, found, strict=True)
         ]
-        fitted = fit([point.rows for point in points], answers, headline, categories)
-        fits[name] = fitted.json()
+        if len(points) >= FEWEST_SIZES:
+            fitted = fit([point.rows for point in points], answers, headline, categories)
+            fits[name] = {**fitted.json(), "sentence": fitted.sentence}
     return {"metric": headline, "arms": scored, "fits": fits} if scored else None
 
 
@@ -238,11 +238,15 @@ def _items(facts: Facts) -> list[dict[str, Any]]:
                 "text": item.example.text,
                 "gold": words["gold"],
                 "answers": {name: words[name] for name in texts},
-                "confidence": {name: round(float(every[number]), 4) for name, every in sure.items() if every is not None},
+                "confidence": {name: _sure(every, number) for name, every in sure.items() if every is not None},
                 "right": {} if kind == "reply" else {name: _right(one, number) for name, one in given.items()},
             }
         )
     return shown
+
+
+def _sure(confidences: Any, number: int) -> float:
+    return round(float(confidences[number]), 4)
 
 
 def _right(answers: Answers, number: int) -> bool:
