@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from weitiao.errors import DataError
 from weitiao.evaluation.answers import Answers, Indices
 from weitiao.evaluation.metric_group import Limits, Metric, MetricGroup
-from weitiao.evaluation.statistics import Floats, Score, correlations, mean_interval, wilson
+from weitiao.evaluation.statistics import Floats, Score, Z, correlations, mean_interval, share_limits, wilson
 from weitiao.words import t
 
 UNUSABLE = ""  # given by a model whose answer is none of the categories
@@ -41,13 +42,13 @@ def category_metrics(answers: Answers, categories: Sequence[str]) -> MetricGroup
     present, given = np.flatnonzero(table.sum(axis=1)), np.flatnonzero(table[:, :-1].sum(axis=0))
     right = gold == predicted
     metrics = [
-        Metric("accuracy", len(answers), _limits(int(right.sum()), len(answers)), outcomes=right),
-        Metric("macro_f1", len(answers), _macro_limits(table, present)),
+        Metric("accuracy", len(answers), partial(share_limits, int(right.sum()), len(answers)), outcomes=right),
+        Metric("macro_f1", len(answers), partial(_macro_limits, table, present)),
     ]
     for name, share, of in (("f1", _f1_parts, present), ("precision", _precision, given), ("recall", _recall, present)):
         for category in of.tolist():
             hits, count = share(table, category)
-            limits = _f1_limits(hits, count) if name == "f1" else _limits(hits, count)
+            limits = partial(f1_limits if name == "f1" else share_limits, hits, count)
             metrics.append(Metric(f"{name}/{categories[category]}", count, limits))
     cells = _Cells(gold, predicted, len(categories), present, given)
     return MetricGroup(tuple(metrics), np.arange(len(answers)), cells.values)
@@ -73,6 +74,12 @@ def category_indices(answers: Answers, categories: Sequence[str]) -> tuple[Indic
     return gold, np.array([position[name] for name in answers.predicted], dtype=np.int64)
 
 
+def f1_limits(hits: int, count: int, z: float = Z) -> Limits:
+    """An F1's interval: ``hits`` true positives among ``count`` items that are, or were called, the category."""
+    low, high = share_limits(hits, count, z)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
 def unusable_share(answers: Answers) -> Score | None:
     """How many answers name no category, as a share; None of no items."""
     return wilson(answers.predicted.count(UNUSABLE), len(answers)) if len(answers) else None
@@ -94,7 +101,7 @@ def category_table(table: NDArray[np.int64], categories: Sequence[str]) -> list[
             hits, count = share(table, category)
             row[metric] = wilson(hits, count).json() if count else None
         hits, count = _f1_parts(table, category)
-        row["f1"] = Score(_f1(hits, count), *_f1_limits(hits, count), count).json() if row["support"] else None
+        row["f1"] = Score(_f1(hits, count), *f1_limits(hits, count), count).json() if row["support"] else None
         rows.append(row)
     return rows
 
@@ -149,20 +156,10 @@ def _f1(hits: int, count: int) -> float:
     return 2 * hits / (count + hits)
 
 
-def _limits(successes: int, count: int) -> Limits:
-    score = wilson(successes, count)
-    return score.low, score.high
-
-
-def _f1_limits(hits: int, count: int) -> Limits:
-    low, high = _limits(hits, count)
-    return 2 * low / (1 + low), 2 * high / (1 + high)
-
-
-def _macro_limits(table: NDArray[np.int64], present: Indices) -> Limits:
+def _macro_limits(table: NDArray[np.int64], present: Indices, z: float) -> Limits:
     parts = [_f1_parts(table, category) for category in present]
     values = np.array([_f1(*part) for part in parts])
-    limits = np.array([_f1_limits(*part) for part in parts])
+    limits = np.array([f1_limits(*part, z) for part in parts])
     # How much one more item of a cell moves each F1, up to a factor that no correlation sees; the mean over items is 0.
     right, given = np.nonzero(table)
     is_right, is_given = right[:, None] == present, given[:, None] == present

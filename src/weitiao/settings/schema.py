@@ -227,6 +227,9 @@ class Settings(BaseModel):
     seed: int = _setting(
         "training", 0, "Decides every random choice: the same seed gives the same result.", ge=0, lt=2**63
     )
+    split_seed: int | None = _setting(
+        "training", None, "Decides which rows are dev and test, when another seed should leave them.", ge=0, lt=2**63
+    )
     engine: Literal["auto", "exact", "fast"] = _setting(
         "training",
         "auto",

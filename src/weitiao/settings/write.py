@@ -25,7 +25,7 @@ def settings_yaml(settings: Settings, reasons: Mapping[str, str]) -> str:
 
 def comparison_yaml(settings: Settings) -> str:
     """The same of a comparison, which has settings of its own."""
-    head = t("The settings of a comparison. Compare again with the same: weitiao compare given.yaml")
+    head = t("The settings of a comparison. Compare again with the same: weitiao compare comparison.yaml")
     return _with_groups([f"# {head}", "version: 1"], settings, {}, left_out=frozenset())
 
 
