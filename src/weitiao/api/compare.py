@@ -18,7 +18,6 @@ from weitiao.api.arms import Arm, plan_arms
 from weitiao.api.begun_in import begun_in
 from weitiao.api.comparison_report import Facts, publish_comparison
 from weitiao.api.curve import Point, curve_points
-from weitiao.api.endpoint_arm import endpoint_outcome
 from weitiao.api.listener import Listener
 from weitiao.api.outcomes import Draw, Outcome, Outcomes
 from weitiao.api.prompting import Prompting
@@ -161,6 +160,8 @@ def _outcome(
             prompting.forget()
             return tuned_outcome(arm, trial, kept, folder, _before(found, trial), listen)
         case "endpoint":
+            from weitiao.api.endpoint_arm import endpoint_outcome
+
             return endpoint_outcome(arm, trial, folder, listen)
     return prompting.outcome(arm)
 

@@ -22,8 +22,8 @@ from weitiao.api.trial import Trial
 from weitiao.codec.prompt import conversation
 from weitiao.data.ledger import Dropped
 from weitiao.errors import DataError, ModelError, SettingsError
-from weitiao.evaluation.shots import balanced, nearest
-from weitiao.example import Shots, Task
+from weitiao.evaluation.shots import apart, balanced, nearest
+from weitiao.example import Example, Shots, Task
 from weitiao.objectives.form import Form, rows_of, scored_row
 from weitiao.process import give_back
 from weitiao.training.engine import Engine
@@ -57,6 +57,10 @@ class Prompting:
     def _engine(self) -> Engine:
         return load_engine(self._respondent, self._trial.settings, self._listen)
 
+    @cached_property
+    def _apart(self) -> list[Example]:
+        return apart(self._trial.train, self._trial.examples)
+
     def forget(self) -> None:
         """Give the weights' memory back; the next question loads them again."""
         self.__dict__.pop("_engine", None)
@@ -87,7 +91,7 @@ class Prompting:
             yield Prompt("1", replace(trial.task, shots=Shots(by_item=chosen)))
         else:
             for draw in range(trial.settings.draws):
-                common = balanced(trial.train, trial.task, arm.shots, trial.settings.seed + draw)
+                common = balanced(self._apart, trial.task, arm.shots, trial.settings.seed + draw)
                 yield Prompt(str(draw + 1), replace(trial.task, shots=Shots(common)))
 
     def _parent_task(self) -> Task:
@@ -102,9 +106,8 @@ class Prompting:
     def _draw(self, prompt: Prompt, shown: bool) -> Draw:
         respondent = self._respondent
         if shown:
-            respondent = replace(
-                respondent, cutoff_len=max(min(respondent.context, MOST_TOKENS), respondent.cutoff_len)
-            )
+            most = max(min(respondent.context, MOST_TOKENS), respondent.cutoff_len)
+            respondent = replace(respondent, cutoff_len=most)
         items = self._items(prompt.task, respondent, shown)
         trial, given = self._trial, self._trial.settings
         scored = ScoredSet(given.data, trial.opened.digest(), trial.opened.read_as, prompt.task, items, ())
