@@ -34,18 +34,17 @@ def balanced(train: Sequence[Example], task: Task, count: int, seed: int) -> tup
     A larger ``count`` holds all of a smaller one with the same ``seed``. Pass only examples that stand :func:`apart`
     from the items. Fewer come back when there are fewer.
     """
-    left: dict[str, list[Example]] = {}
+    left: dict[str, list[Example]] = {name: [] for name in ("", *task.categories)}
     for example in sorted(train, key=lambda one: _drawn(one.id, seed), reverse=True):
         for name in _groups(example):
-            left.setdefault(name, []).append(example)
+            left[name].append(example)
     turn = sorted(left, key=lambda name: _drawn(name, seed))
     chosen: dict[str, Example] = {}
     while len(chosen) < count and any(left.values()):
         for name in turn:
-            while left[name] and left[name][-1].id in chosen:
-                left[name].pop()
-            if left[name] and len(chosen) < count:
-                chosen[left[name][-1].id] = left[name].pop()
+            free = _next(left[name], chosen) if len(chosen) < count else None
+            if free is not None:
+                chosen[free.id] = free
     return tuple(sorted(chosen.values(), key=lambda one: _drawn(f"place {one.id}", seed)))
 
 
@@ -71,6 +70,15 @@ def most_similar(known: Sparse, asked: Sparse, count: int) -> list[list[int]]:
         alike = (asked[start : start + _ITEMS_AT_ONCE] @ turned).toarray()
         rows += np.argsort(-alike, axis=1, kind="stable")[:, :count].tolist()
     return rows
+
+
+def _next(left: list[Example], chosen: Mapping[str, Example]) -> Example | None:
+    """Take from the end of ``left`` up to one that is not ``chosen``."""
+    while left:
+        example = left.pop()
+        if example.id not in chosen:
+            return example
+    return None
 
 
 def _groups(example: Example) -> tuple[str, ...]:
