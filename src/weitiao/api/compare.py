@@ -13,6 +13,7 @@ from contextlib import chdir
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from weitiao.api.arms import Arm, plan_arms
 from weitiao.api.begun_in import begun_in
@@ -139,7 +140,7 @@ def _answered(folder: Path, arms: list[Arm], trial: Trial, listen: Listener) -> 
             found.append(outcome)
             stop.obey(t("stopped after the arm {name}, and saved", name=arm.name), "")
         prompting.forget()
-        return found, curve_points(found, trial, kept, folder, _before(found, trial), listen)
+        return found, curve_points(found, trial, kept, folder, _before(found, trial), _of_a_run(listen))
 
 
 def _outcome(
@@ -158,12 +159,22 @@ def _outcome(
             return small_outcome(arm, trial)
         case "tuned":
             prompting.forget()
-            return tuned_outcome(arm, trial, kept, folder, _before(found, trial), listen)
+            return tuned_outcome(arm, trial, kept, folder, _before(found, trial), _of_a_run(listen))
         case "endpoint":
             from weitiao.api.endpoint_arm import endpoint_outcome
 
             return endpoint_outcome(arm, trial, folder, listen)
     return prompting.outcome(arm)
+
+
+def _of_a_run(listen: Listener) -> Listener:
+    """Without what a run says of the data and the untuned model, which the comparison has said."""
+
+    def tell(kind: str, facts: dict[str, Any]) -> None:
+        if kind not in ("data", "rows", "untuned", "head"):
+            listen(kind, facts)
+
+    return tell
 
 
 def _commonest(arm: Arm, trial: Trial) -> Outcome:
