@@ -23,10 +23,11 @@ from weitiao.evaluation.marked import shown_answers
 from weitiao.evaluation.metrics import details, differences, scores
 from weitiao.evaluation.report import report_html
 from weitiao.evaluation.verdict import verdict
-from weitiao.example import Task
+from weitiao.example import Task, told
 from weitiao.lineage import Lineage
 from weitiao.models.anatomy import parameter_count
 from weitiao.run import Run, read_events, write_whole
+from weitiao.settings import comparison_names
 from weitiao.training import machine
 from weitiao.words import Language, language, t
 
@@ -52,7 +53,7 @@ def publish(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "weitiao": __version__,
         "command": f"weitiao train {run.settings}",
-        "task": asdict(session.task),
+        "task": told(session.task),
         "model": _model(session),
         "data": _data_facts(session, lineage.data),
         **_compared(session, before, after),
@@ -194,7 +195,7 @@ def _mask(session: Session) -> list[dict[str, Any]]:
 
 
 def _settings(session: Session) -> dict[str, Any]:
-    values = session.settings.model_dump(mode="json")
+    values = session.settings.model_dump(mode="json", exclude=set(comparison_names()))
     return {name: {"value": value, "reason": session.reasons.get(name)} for name, value in values.items()}
 
 
