@@ -87,7 +87,6 @@ def test_what_is_documented_is_what_the_views_fill_in() -> None:
         "slice": report_json.SLICE,
         "parent": report_json.PARENT,
         "general": report_json.EFFECT,
-        "mistake": report_json.COST,
         "item": report_json.ITEM,
     }
     parts = {"curve": "curve", "threshold": "threshold", "side_effects": "side_effects", "slices": "slices"}

@@ -27,18 +27,18 @@ BLANK: dict[str, Any] = {
     "reference": "",
     "arms": [],
     "differences": {},
+    "above_baseline": {},
     "detectable": None,
     "curve": {"metric": "", "arms": {}, "fits": {}},
     "slices": {"length": [], "category": []},
     "threshold": {
         "arm": "",
+        "categories": [],
         "costs": [],
-        "weights": {},
+        "weights": [],
+        "cost": {},
         "plain": {},
-        "chosen": {},
         "difference": {},
-        "changed": None,
-        "sentence": "",
     },
     "side_effects": {"general": {}, "parents": [], "note": ""},
     "items": [],
@@ -67,7 +67,6 @@ ARM: dict[str, Any] = {
 SLICE: dict[str, Any] = {"name": "", "from": None, "to": None, "count": None, "scores": {}}
 EFFECT: dict[str, Any] = {"before": {}, "after": {}, "difference": {}}
 PARENT: dict[str, Any] = {"run": "", "task": "", "metric": "", **EFFECT}
-COST: dict[str, Any] = {"gold": "", "given": "", "cost": None}
 ITEM: dict[str, Any] = {"source": "", "text": "", "gold": "", "answers": {}, "confidence": {}, "right": {}}
 
 
@@ -86,6 +85,7 @@ def complete_comparison(report: Mapping[str, Any]) -> dict[str, Any]:
     if filled["reference"] not in names:
         filled["reference"], filled["differences"] = "", {}
     filled["differences"] = _objects(filled["differences"], names)
+    filled["above_baseline"] = _objects(filled["above_baseline"], names)
     filled["headline"] = _headline(filled)
     filled["curve"] = _curve(filled["curve"], names)
     filled["slices"] = {kind: _slices(rows, names) for kind, rows in filled["slices"].items() if isinstance(rows, list)}
@@ -147,12 +147,12 @@ def _slices(rows: list[Any], names: list[str]) -> list[dict[str, Any]]:
 
 
 def _threshold(threshold: Mapping[str, Any]) -> dict[str, Any]:
-    weights = {name: number(value) for name, value in threshold["weights"].items()}
-    return {
-        "costs": [row for row in fill_all(COST, threshold["costs"]) if number(row["cost"]) is not None],
-        "weights": {name: value for name, value in weights.items() if value is not None},
-        "changed": number(threshold["changed"]),
-    }
+    """The tables of the threshold, or none where they do not fit the categories."""
+    names = [str(name) for name in threshold["categories"]]
+    rows = [*threshold["costs"], threshold["weights"]]
+    whole = all(isinstance(row, list) and len(row) == len(names) and None not in map(number, row) for row in rows)
+    fitting = whole and len(rows) == len(names) + 1
+    return {"categories": names} if fitting else {"categories": [], "costs": [], "weights": []}
 
 
 def _objects(given: Mapping[str, Any], names: list[str] | None = None) -> dict[str, Any]:
