@@ -99,7 +99,7 @@ def several_comparison(rows: int = 400) -> dict[str, Any]:
         "slices": _slices(items, arms, tuple(names)),
         "curve": None,
         "threshold": None,
-        "side_effects": {"general": {}, "parents": [], "note": ""},
+        "side_effects": None,
     }
 
 
@@ -196,6 +196,7 @@ def _comparison(
         "headline": headline,
         "reference": reference["name"],
         "arms": arms,
+        "left_out": [{"name": "tuned-prompt", "reason": "it was not asked for"}],
         "differences": {arm["name"]: _difference(reference, arm, headline, len(others)) for arm in others},
         "above_baseline": _above_baseline(arms, headline),
         "detectable": 0.021,

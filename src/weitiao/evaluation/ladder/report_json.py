@@ -26,6 +26,7 @@ BLANK: dict[str, Any] = {
     "headline": "",
     "reference": "",
     "arms": [],
+    "left_out": [],
     "differences": {},
     "above_baseline": {},
     "detectable": None,
@@ -64,6 +65,7 @@ ARM: dict[str, Any] = {
     "prompt": [],
     "run": "",
 }
+OMISSION = {"name": "", "reason": ""}
 SLICE: dict[str, Any] = {"name": "", "from": None, "to": None, "count": None, "scores": {}}
 EFFECT: dict[str, Any] = {"before": {}, "after": {}, "difference": {}}
 PARENT: dict[str, Any] = {"run": "", "task": "", "metric": "", **EFFECT}
@@ -81,6 +83,7 @@ def complete_comparison(report: Mapping[str, Any]) -> dict[str, Any]:
     filled["task"]["categories"] = [str(name) for name in filled["task"]["categories"]]
     filled["data"] = whole_data(filled["data"])
     filled["arms"] = _arms(filled["arms"])
+    filled["left_out"] = fill_all(OMISSION, filled["left_out"])
     names = [arm["name"] for arm in filled["arms"]]
     if filled["reference"] not in names:
         filled["reference"], filled["differences"] = "", {}

@@ -117,6 +117,11 @@ def detectable_sentence(report: Mapping[str, Any]) -> str:
     )
 
 
+def left_out(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The arms that were not tried, with the reason."""
+    return [(arm_title(one["name"]), one["reason"]) for one in report["left_out"]]
+
+
 def _every_measure(report: Mapping[str, Any]) -> tuple[list[Measure], list[tuple[str, list[Shown | None]]]]:
     names = measures.in_order({name: score for arm in report["arms"] for name, score in arm["scores"].items()})
     rows = {
