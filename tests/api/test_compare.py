@@ -25,13 +25,14 @@ SMALL = {
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
-    """Forty messages with a rule that counting words finds."""
-    file = tmp_path / "rows.csv"
-    pairs = [
-        (f"win the {n} prize now" if n % 2 else f"see you at {n} for lunch", "spam" if n % 2 else "ham")
-        for n in range(60)
-    ]
-    file.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in pairs), encoding="utf-8")
+    """Sixty messages with a rule that counting words finds."""
+    texts = [f"win the {number} prize now" if number % 2 else f"see you at {number} for lunch" for number in range(60)]
+    return written(tmp_path / "rows.csv", texts, ["ham", "spam"] * 30)
+
+
+def written(file: Path, texts: list[str], labels: list[str]) -> Path:
+    lines = [f"{text},{label}\n" for text, label in zip(texts, labels, strict=True)]
+    file.write_text("text,label\n" + "".join(lines), encoding="utf-8")
     return file
 
 
@@ -126,7 +127,7 @@ def test_wordings_of_the_question_are_draws_of_zero_shot(tiny_llama: Path, rows:
 
 
 def test_an_encoder_is_not_prompted_and_the_report_says_why(tiny_folders: Any, rows: Path) -> None:
-    report = report_of(compared(tiny_folders("bert"), rows, arms="all", max_steps=1))
+    report = report_of(compared(tiny_folders["bert"], rows, arms="all", max_steps=1))
     assert {each["name"] for each in report["left_out"]} >= {"zero-shot", "few-shot-8"}
     assert report["reference"] == "tuned-lora"
 

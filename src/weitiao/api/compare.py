@@ -23,6 +23,7 @@ from weitiao.api.listener import Listener
 from weitiao.api.outcomes import Draw, Outcome, Outcomes
 from weitiao.api.prompting import Prompting
 from weitiao.api.stopping import StopRequest
+from weitiao.api.train import Known
 from weitiao.api.trial import Trial, open_trial
 from weitiao.api.tuned_arms import small_outcome, tuned_outcome
 from weitiao.errors import SettingsError, Stopped
@@ -140,7 +141,8 @@ def _answered(folder: Path, arms: list[Arm], trial: Trial, listen: Listener) -> 
             found.append(outcome)
             stop.obey(t("stopped after the arm {name}, and saved", name=arm.name), "")
         prompting.forget()
-        return found, curve_points(found, trial, kept, folder, _before(found, trial), _of_a_run(listen))
+        known = Known(_before(found, trial), beside=False)
+        return found, curve_points(found, trial, kept, folder, known, _of_a_run(listen))
 
 
 def _outcome(
@@ -159,7 +161,8 @@ def _outcome(
             return small_outcome(arm, trial)
         case "tuned":
             prompting.forget()
-            return tuned_outcome(arm, trial, kept, folder, _before(found, trial), _of_a_run(listen))
+            known = Known(_before(found, trial))
+            return tuned_outcome(arm, trial, kept, folder, known, _of_a_run(listen))
         case "endpoint":
             from weitiao.api.endpoint_arm import endpoint_outcome
 
