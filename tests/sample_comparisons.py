@@ -64,8 +64,8 @@ def classify_comparison(rows: int = 850, ways: Mapping[str, Way] = WAYS, seed: i
     return {
         **made,
         "verdict": [
-            "Tuning beats the best prompt by 6 points [4, 8] on 850 items; the small model is not shown to be worse than "
-            "tuning (−0.7 points [−2.1, 0.6]) at a hundredth of the cost; general English text got 0.3 % worse.",
+            "Tuning beats the best prompt by 6 points [4, 8] on 850 items; the small model is not shown to be worse "
+            "than tuning (−0.7 points [−2.1, 0.6]) at a hundredth of the cost; general English text got 0.3 % worse.",
             "Cheapest among those not shown to be worse: the small model, 190 µs an item.",
         ],
         "task": {"kind": "classify", "question": QUESTION, "categories": ["ham", "spam"], "several": False},
@@ -179,7 +179,7 @@ COMPARISONS: dict[str, Callable[[], dict[str, Any]]] = {
 def _comparison(
     name: str, kind: str, headline: str, items: list[dict[str, Any]], arms: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    about = sample_reports.classify_report(rows=40)
+    about = sample_reports.classify_report(rows=850)
     reference = next(arm for arm in arms if arm["name"] == "tuned-lora")
     others = [arm for arm in arms if arm is not reference and headline in arm["scores"]]
     return {
@@ -262,7 +262,11 @@ def _spread(way: Way, value: float, far: float) -> dict[str, Any] | None:
     names = (
         list(way.settings["templates"]) if of == "templates" else [f"{of[:-1]} {index}" for index in range(way.draws)]
     )
-    return {"of": of, "values": [round(min(value + far * step, 1.0), 4) for step in steps], "names": names}
+    return {
+        "of": of,
+        "values": [round(value + far * step - (value <= 1 < value + far) * far, 4) for step in steps],
+        "names": names,
+    }
 
 
 def _prompt(way: Way) -> list[dict[str, str]]:

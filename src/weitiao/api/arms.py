@@ -20,8 +20,8 @@ from weitiao.words import t
 
 Family = Literal["baseline", "small", "prompt", "tuned", "parent", "endpoint"]
 
-ENCODERS = ("e5-small-zh-en", "minilm-l6")
-"""The samples that the embedding arm looks for, the one that reads Chinese too first."""
+ENCODERS = ("minilm-l6",)
+"""The samples that the embedding arm looks for."""
 
 _PLAIN: dict[str, Family] = {
     "majority": "baseline",

@@ -13,6 +13,7 @@ from contextlib import chdir
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from weitiao.api.arms import Arm, plan_arms
 from weitiao.api.begun_in import begun_in
@@ -22,6 +23,7 @@ from weitiao.api.listener import Listener
 from weitiao.api.outcomes import Draw, Outcome, Outcomes
 from weitiao.api.prompting import Prompting
 from weitiao.api.stopping import StopRequest
+from weitiao.api.train import Known
 from weitiao.api.trial import Trial, open_trial
 from weitiao.api.tuned_arms import small_outcome, tuned_outcome
 from weitiao.errors import SettingsError, Stopped
@@ -139,7 +141,8 @@ def _answered(folder: Path, arms: list[Arm], trial: Trial, listen: Listener) -> 
             found.append(outcome)
             stop.obey(t("stopped after the arm {name}, and saved", name=arm.name), "")
         prompting.forget()
-        return found, curve_points(found, trial, kept, folder, _before(found, trial), listen)
+        known = Known(_before(found, trial), beside=False)
+        return found, curve_points(found, trial, kept, folder, known, _of_a_run(listen))
 
 
 def _outcome(
@@ -158,12 +161,23 @@ def _outcome(
             return small_outcome(arm, trial)
         case "tuned":
             prompting.forget()
-            return tuned_outcome(arm, trial, kept, folder, _before(found, trial), listen)
+            known = Known(_before(found, trial))
+            return tuned_outcome(arm, trial, kept, folder, known, _of_a_run(listen))
         case "endpoint":
             from weitiao.api.endpoint_arm import endpoint_outcome
 
             return endpoint_outcome(arm, trial, folder, listen)
     return prompting.outcome(arm)
+
+
+def _of_a_run(listen: Listener) -> Listener:
+    """Without what a run says of the data and the untuned model, which the comparison has said."""
+
+    def tell(kind: str, facts: dict[str, Any]) -> None:
+        if kind not in ("data", "rows", "untuned", "head"):
+            listen(kind, facts)
+
+    return tell
 
 
 def _commonest(arm: Arm, trial: Trial) -> Outcome:

@@ -12,10 +12,10 @@ from weitiao.api.arms import Arm
 from weitiao.api.listener import Listener
 from weitiao.api.outcomes import Draw, Outcome, Outcomes
 from weitiao.api.preparation import divide, open_given
+from weitiao.api.train import Known
 from weitiao.api.trial import Trial
 from weitiao.api.tuned_arms import RUNS, learned, small_draw, tuned_settings
 from weitiao.data.partition import assigned
-from weitiao.evaluation.stored import Given
 from weitiao.example import Example
 
 _USUAL = (50, 100, 200, 400)
@@ -45,7 +45,7 @@ def curve_rows(trial: Trial) -> list[int]:
 
 
 def curve_points(
-    arms: list[Outcome], trial: Trial, outcomes: Outcomes, folder: Path, before: Given | None, listen: Listener
+    arms: list[Outcome], trial: Trial, outcomes: Outcomes, folder: Path, known: Known, listen: Listener
 ) -> list[Point]:
     """Every point of the first tuned and of the small arm; that of all rows is their arm's own. Raises Stopped."""
     tuned = next((one for one in arms if one.arm.family == "tuned"), None)
@@ -59,17 +59,17 @@ def curve_points(
             name = f"{one.arm.name}.{rows}"
             draw = one.draws[0] if whole else outcomes.find_draw("curve", name)
             if draw is None:
-                draw = _draw(one.arm, name, rows, trial, folder, before, listen)
+                draw = _draw(one.arm, name, rows, trial, folder, known, listen)
                 outcomes.keep_draw("curve", draw)
             points.append(Point(one.arm.name, rows, draw))
     return points
 
 
-def _draw(arm: Arm, name: str, rows: int, trial: Trial, folder: Path, before: Given | None, listen: Listener) -> Draw:
+def _draw(arm: Arm, name: str, rows: int, trial: Trial, folder: Path, known: Known, listen: Listener) -> Draw:
     if arm.family != "tuned":
         return small_draw(name, _fewer(rows, trial), trial)
     settings = tuned_settings(arm, trial.settings).model_copy(update={"max_train_samples": rows})
-    return learned(name, settings, folder / RUNS / f"{arm.name}-{rows}-rows", trial, before, listen)
+    return learned(name, settings, folder / RUNS / f"{arm.name}-{rows}-rows", trial, known, listen)
 
 
 def _fewer(rows: int, trial: Trial) -> tuple[Example, ...]:

@@ -42,9 +42,17 @@ class Spent:
     seconds: float
 
 
-def publish(
-    run: Run, session: Session, lineage: Lineage, before: Answers, after: Answers, best_step: int, spent: Spent
-) -> Mapping[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the test items were answered before and after, and what changed beside the task (report.json's form)."""
+
+    before: Answers
+    after: Answers
+    best_step: int
+    side_effects: Mapping[str, Any]
+
+
+def publish(run: Run, session: Session, lineage: Lineage, judged: Judged, spent: Spent) -> Mapping[str, Any]:
     """Write report.json, report.html and card.md, the first last: a run with a report has finished."""
     events = list(read_events(run.events))
     report = {
@@ -56,10 +64,11 @@ def publish(
         "task": told(session.task),
         "model": _model(session),
         "data": _data_facts(session, lineage.data),
-        **_compared(session, before, after),
-        "items": compared_items(session.test, before, after),
+        **_compared(session, judged.before, judged.after),
+        "side_effects": judged.side_effects,
+        "items": compared_items(session.test, judged.before, judged.after),
         "curve": [_picked(event, "step", "loss", "learning_rate") for event in events if event["kind"] == "step"],
-        "evaluations": _evaluations(events, best_step),
+        "evaluations": _evaluations(events, judged.best_step),
         "cost": _cost(session, events, spent),
         "mask": _mask(session),
         "settings": _settings(session),

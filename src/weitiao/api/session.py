@@ -121,7 +121,7 @@ def build(settings: Settings, work: Path, ledger_path: Path | None, listen: List
     loaded, model, masters = _learner(source, settings, use, pace.rate.steps)
     draw = None if objective.name == "causal" else _drawing(learned_by, settings.seed)
     first_epoch = EpochRows(rows, draw) if draw else rows
-    engine, note = engine_for(model, settings.engine, first_epoch)
+    engine, note = engine_for(model, settings.engine, first_epoch, source.digest)
     listen("engine", {"name": engine.name, "note": note})
     reads = rows_of_example(codec, opened.task) if opened.task.kind == "classify" and use == WORDS else 1
     wish = _wish(settings, pace, prepared, reads)

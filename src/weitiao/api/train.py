@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from contextlib import chdir
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from peft import PeftModel
 from weitiao.api.begun_in import begun_in
 from weitiao.api.listener import Listener
 from weitiao.api.probe import probe, take
-from weitiao.api.reporting import Spent, publish
+from weitiao.api.reporting import Judged, Spent, publish
 from weitiao.api.session import Session, build, lineage_of
+from weitiao.api.side_effects import NOTHING, answered_beside, beside, side_effects_json
 from weitiao.api.steps import Best, Course, take_steps
 from weitiao.api.stopping import StopRequest, how_to_resume
 from weitiao.api.task_file import TrainedTask, write_task
@@ -49,23 +50,31 @@ from weitiao.words import t
 _SHOWN_ANSWERS = 4
 
 
-def train(settings: Settings, listen: Listener = lambda kind, facts: None, before: Given | None = None) -> Run:
-    """Tune as ``settings`` say, into a new run folder. Raises Stopped when asked to stop; the run can be resumed.
+@dataclass(frozen=True)
+class Known:
+    """What need not be asked: what the untuned model has answered already, and, when not ``beside``, side effects."""
 
-    ``before`` is what the untuned model has answered already; items that it does not hold are asked.
-    """
+    before: Given | None = None
+    beside: bool = True
+
+
+NOTHING_KNOWN = Known()
+
+
+def train(settings: Settings, listen: Listener = lambda kind, facts: None, known: Known = NOTHING_KNOWN) -> Run:
+    """Tune as ``settings`` say, into a new run folder. Raises Stopped when asked to stop; the run can be resumed."""
     run = Run(_new_folder(settings))
     with locked(run), StopRequest() as stop:
         try:
             write_whole(run.given, settings_yaml(settings, {}))  # first, so that a run killed while loading can go on
-            return _run(run, settings, listen, stop, before)
+            return _run(run, settings, listen, stop, known)
         except BaseException:
             if not run.lineage.is_file():  # nothing has begun: leave nothing half-written
                 shutil.rmtree(run.folder, ignore_errors=True)
             raise
 
 
-def resume(folder: Path, listen: Listener = lambda kind, facts: None, before: Given | None = None) -> Run:
+def resume(folder: Path, listen: Listener = lambda kind, facts: None, known: Known = NOTHING_KNOWN) -> Run:
     """Go on with an unfinished run from its last whole checkpoint, to the same bits as without the interruption.
 
     Raises SettingsError when the data, the settings, the tokenizer or the base have changed since.
@@ -75,7 +84,7 @@ def resume(folder: Path, listen: Listener = lambda kind, facts: None, before: Gi
         raise SettingsError(t("{run} has finished", run=folder), t("see {report}", report=run.folder / "report.html"))
     given = parse_settings([str(run.given)]).settings
     with locked(run), StopRequest() as stop, chdir(begun_in(run, given)):  # where its relative paths lead
-        _run(run, given, listen, stop, before)
+        _run(run, given, listen, stop, known)
     return Run(folder)
 
 
@@ -96,7 +105,7 @@ def _new_folder(settings: Settings) -> Path:
     return folder
 
 
-def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest, known_before: Given | None) -> Run:
+def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest, already: Known) -> Run:
     started = time.monotonic()
     run.work.mkdir(parents=True, exist_ok=True)
     known = _known_lineage(run)  # then its ledger is written, and stays as it is where resuming is refused
@@ -117,14 +126,19 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest, know
         events.add("plan", **asdict(session.planned), steps=session.pace.rate.steps, engine=session.engine.name)
         if len(session.dev) == 1:
             events.add("warning", message=t("one dev row is too few to choose by: the last checkpoint is taken"))
-        before = _answers_before(run, session, known_before, stop, listen)
+        before = _answers_before(run, session, already.before, stop, listen)
+        asked = beside(session) if already.beside else NOTHING
+        beside_before = answered_beside(session, asked, run.work / "beside-before.json")
         if not session.new_head:
             listen("untuned", {"answers": _first_answers(session, before.answers)})
         best = take_steps(Course(run, session, stop, events), checkpoint)
         after = _finish(run, session, best, stop, listen)
+        changed = side_effects_json(
+            asked, beside_before, answered_beside(session, asked, run.work / "beside-after.json")
+        )
         spent = Spent(run, time.monotonic() - started)
         write_whole(run.answers, json.dumps({"before": given_json(before), "after": given_json(after)}))
-        publish(run, session, lineage, before.answers, after.answers, best.step, spent)
+        publish(run, session, lineage, Judged(before.answers, after.answers, best.step, changed), spent)
         events.add("end", seconds=spent.seconds, best_step=best.step)
         events.force()
         shutil.rmtree(run.work, ignore_errors=True)

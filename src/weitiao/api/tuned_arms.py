@@ -13,12 +13,12 @@ from typing import Any
 from weitiao.api.arms import Arm, encoder_at_hand
 from weitiao.api.listener import Listener
 from weitiao.api.outcomes import Draw, Outcome, Outcomes
-from weitiao.api.train import resume, train
+from weitiao.api.train import Known, resume, train
 from weitiao.api.trial import Trial
 from weitiao.errors import DataError
 from weitiao.evaluation.small_model import answers as small_answers
 from weitiao.evaluation.small_model import small_model
-from weitiao.evaluation.stored import Given, given_from_json
+from weitiao.evaluation.stored import given_from_json
 from weitiao.example import Example
 from weitiao.run import Run, is_run
 from weitiao.settings import Settings
@@ -27,9 +27,7 @@ from weitiao.words import t
 RUNS = "runs"
 
 
-def tuned_outcome(
-    arm: Arm, trial: Trial, outcomes: Outcomes, folder: Path, before: Given | None, listen: Listener
-) -> Outcome:
+def tuned_outcome(arm: Arm, trial: Trial, outcomes: Outcomes, folder: Path, known: Known, listen: Listener) -> Outcome:
     """The model tuned by the arm's method, with each seed, on all rows of the train split."""
     draws = []
     for seed in range(trial.settings.tuned_seeds):
@@ -38,7 +36,7 @@ def tuned_outcome(
         if draw is None:
             settings = tuned_settings(arm, trial.settings, seed)
             run = folder / RUNS / (arm.name if seed == 0 else f"{arm.name}-seed-{seed + 1}")
-            draw = outcomes.keep_draw(arm.name, learned(name, settings, run, trial, before, listen))
+            draw = outcomes.keep_draw(arm.name, learned(name, settings, run, trial, known, listen))
         draws.append(draw)
     return Outcome(arm, tuple(draws), {"method": arm.method, "seeds": len(draws)}, "seeds")
 
@@ -49,14 +47,14 @@ def tuned_settings(arm: Arm, settings: Settings, seed: int = 0) -> Settings:
     return settings.model_copy(update={"method": arm.method, "seed": settings.seed + seed, "split_seed": split_seed})
 
 
-def learned(name: str, settings: Settings, folder: Path, trial: Trial, before: Given | None, listen: Listener) -> Draw:
+def learned(name: str, settings: Settings, folder: Path, trial: Trial, known: Known, listen: Listener) -> Draw:
     """What a run in ``folder`` answers: one that has ended, one that goes on, or a new one."""
     run = Run(folder)
     if not run.finished():
         if is_run(folder):
-            resume(folder, listen, before)
+            resume(folder, listen, known)
         else:
-            train(settings.model_copy(update={"output_dir": str(folder)}), listen, before)
+            train(settings.model_copy(update={"output_dir": str(folder)}), listen, known)
     stored = json.loads(run.answers.read_text(encoding="utf-8"))
     after = given_from_json(stored["after"])
     answers = after.to([example.id for example in trial.examples])

@@ -35,8 +35,8 @@ _POINTS = 40
 class CurveFit:
     """``value(n) = best - a - b n^-c``, or a + b n^-c of a loss.
 
-    ``answer``: "needed" when ``more`` labels (value, low, high) bring ``step`` more; "flat" when not even four times the
-    labels do; "unclear" else. ``doubled`` is what twice the labels would bring (value, low, high), positive is better.
+    ``answer``: "needed" when ``more`` labels (value, low, high) bring ``step`` more; "flat" when not even four times
+    the labels do; "unclear" else. ``doubled`` is what twice the labels bring (value, low, high): positive is better.
     ``curve`` has rows (labels, value, low, high).
     """
 

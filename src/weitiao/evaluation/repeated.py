@@ -27,7 +27,7 @@ from weitiao.evaluation.ranking import ranking_metrics
 from weitiao.evaluation.replies import generation_metrics, loss_metrics, scored
 from weitiao.evaluation.several import several_metrics
 from weitiao.evaluation.spans import span_metrics
-from weitiao.evaluation.statistics import REPLICATES, Difference, Score, Z
+from weitiao.evaluation.statistics import REPLICATES, Difference, Floats, Score, Statistic, Z, bootstrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,31 @@ def difference_of(
             resampling = Resampling(clusters=along, replicates=replicates, z=z)
             return mean_differences(alone[0], alone[1], resampling).get(metric)
     return None
+
+
+def resampled(
+    arms: Sequence[Sequence[Answers]],
+    metric: str,
+    categories: Sequence[str] = (),
+    clusters: Sequence[str] | None = None,
+    replicates: int = REPLICATES,
+) -> tuple[Floats, Floats]:
+    """The mean ``metric`` of each arm, ``[arms]``, and of the same resamples of the items, ``[replicates, arms]``.
+
+    Raises ``ValueError`` where a draw has no such metric.
+    """
+    sides, along = _ordered(arms, clusters)
+    for groups in _groups(sides, categories, seed=0):
+        if all(metric in _names(group) for side in groups for group in side):
+            alone = [[_alone(group, metric).statistic for group in side] for side in groups]
+            items = groups[0][0].items
+            own = None if along is None else [along[item] for item in items]
+
+            def means(weights: Floats, alone: list[list[Statistic]] = alone) -> Floats:
+                return np.column_stack([np.mean([one(weights)[:, 0] for one in side], axis=0) for side in alone])
+
+            return means(np.ones((1, len(items))))[0], bootstrap(means, len(items), replicates, clusters=own)
+    raise ValueError(f"no metric {metric!r} in every draw")
 
 
 def spread(draws: Sequence[Answers], categories: Sequence[str], metric: str) -> Spread:

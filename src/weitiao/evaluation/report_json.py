@@ -6,6 +6,7 @@ comes out of here needs no further care, so the views stay simple.
 
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,7 +80,10 @@ def complete(report: Mapping[str, Any]) -> dict[str, Any]:
 
     A number that is not finite counts as missing.
     """
-    filled = fill(BLANK, visible_tree(report))
+    given = visible_tree(report)
+    if isinstance(given.get("command"), list):
+        given["command"] = shlex.join(map(str, given["command"]))
+    filled = fill(BLANK, given)
     filled["data"] = whole_data(filled["data"])
     filled["items"] = fill_all(ITEM, filled["items"])
     return filled
@@ -94,7 +98,7 @@ def fill(blank: Mapping[str, Any], given: Any) -> dict[str, Any]:
             filled[name] = fill(default, filled[name])
         elif isinstance(default, list) and not isinstance(filled[name], list):
             filled[name] = default
-        elif isinstance(default, str) and not isinstance(filled[name], str | list):
+        elif isinstance(default, str) and not isinstance(filled[name], str):
             filled[name] = str(filled[name])
     return filled
 

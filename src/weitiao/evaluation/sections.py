@@ -284,9 +284,8 @@ def limits_of_any_test() -> list[str]:
 
 def command(report: Mapping[str, Any]) -> str:
     """The command that gives this report again."""
-    given = report["command"]
-    if given:
-        return given if isinstance(given, str) else shlex.join(given)
+    if report["command"]:
+        return str(report["command"])
     run = shlex.quote(report["run"] or "RUN")
     if report["before"]["scores"] or report["curve"]:
         return f"weitiao train runs/{run}/settings.yaml"

@@ -13,6 +13,7 @@ from weitiao.evaluation.ladder import views
 from weitiao.evaluation.ladder.page import command
 from weitiao.evaluation.ladder.report_json import complete_comparison
 from weitiao.evaluation.ladder.rungs import Rung, detectable_sentence, ladder
+from weitiao.evaluation.ladder.slices import slices
 from weitiao.evaluation.markdown import markdown_environment
 from weitiao.words import Language, set_language, t
 
@@ -35,7 +36,7 @@ def _markdown(report: Mapping[str, Any], language: Language) -> str:
         "effect": _effect,
         "detectable": detectable_sentence(report),
         "curve": views.curve(report),
-        "cuts": views.slices(report),
+        "cuts": slices(report),
         "side_effects": views.side_effects(report),
         "threshold": views.threshold(report),
         "limits": views.limits(report),

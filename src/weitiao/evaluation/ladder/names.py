@@ -4,7 +4,7 @@ Separate because the ladder, the plots, the rows and the Markdown must call an a
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from weitiao.words import t
@@ -77,12 +77,17 @@ def family_title(family: str) -> str:
     return titles.get(family, family or t("Others"))
 
 
-def by_family(arms: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def by_family(arms: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """The arms of each family in their order; families in the order of :data:`FAMILIES`, unknown ones last."""
     found: dict[str, list[dict[str, Any]]] = {family: [] for family in FAMILIES}
     for arm in arms:
         found.setdefault(arm["family"], []).append(arm)
     return {family: members for family, members in found.items() if members}
+
+
+def in_order(arms: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The arms in the order of the ladder."""
+    return [arm for members in by_family(arms).values() for arm in members]
 
 
 def hue(family: str) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 from weitiao.evaluation import figures, measures, sections, titles
 from weitiao.evaluation.frame import Section, embedded, whole_page
 from weitiao.evaluation.ladder import views
-from weitiao.evaluation.ladder.names import arm_title, by_family, hue
+from weitiao.evaluation.ladder.names import arm_title, hue, in_order
 from weitiao.evaluation.ladder.report_json import complete_comparison
 from weitiao.evaluation.ladder.rungs import detectable_sentence, ladder
 from weitiao.evaluation.ladder.scatter import scatter
+from weitiao.evaluation.ladder.slices import quality, slices
 from weitiao.words import Language, set_language, t
 
 _OWN = Path(__file__).parent / "page"
@@ -29,7 +30,7 @@ def comparison_html(report: Mapping[str, Any], language: Language) -> str:
 def command(report: Mapping[str, Any]) -> str:
     """The command that gives this comparison again."""
     if report["command"]:
-        return sections.command(report)
+        return str(report["command"])
     model, data = (shlex.quote(part or name) for part, name in _sources(report))
     return f"weitiao compare --model {model} --data {data}"
 
@@ -62,7 +63,7 @@ def _compared(report: Mapping[str, Any]) -> dict[str, Any]:
         "limits": views.limits(report),
         "scatter": scatter(report, measure),
         "curve": views.curve(report),
-        "cuts": views.slices(report),
+        "cuts": slices(report),
         "side_effects": views.side_effects(report),
         "calibration": views.calibration(report),
         "asked": views.asked(report),
@@ -90,9 +91,8 @@ def _about(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _items(report: Mapping[str, Any]) -> dict[str, Any]:
     """The rows of the test, whose answers to put side by side first, and what the script writes around them."""
-    order = [arm["name"] for members in by_family(report["arms"]).values() for arm in members]
     answered = {name for item in report["items"] for name in item["answers"]}
-    names = [name for name in order if name in answered]
+    names = [arm["name"] for arm in in_order(report["arms"]) if arm["name"] in answered]
     return {
         "choices": [(name, arm_title(name)) for name in names],
         "first": _first_pair(report, names),
@@ -107,7 +107,7 @@ def _first_pair(report: Mapping[str, Any], names: list[str]) -> tuple[str, str]:
     others = [arm for arm in report["arms"] if arm["name"] in names and arm["name"] != one]
     prompts = [arm for arm in others if arm["family"] == "prompt"] or others
     measure = measures.measure(report["headline"])
-    best = max(prompts, key=lambda arm: views.quality(arm, measure), default={"name": one})
+    best = max(prompts, key=lambda arm: quality(arm, measure), default={"name": one})
     return one, best["name"]
 
 

@@ -106,8 +106,6 @@ def number(value: Any) -> float | None:
 def _arms(given: list[Any]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for arm in fill_all(ARM, given):
-        arm["name"] = str(arm["name"])
-        arm["family"] = str(arm["family"])
         arm["scores"] = _objects(arm["scores"])
         arm["spread"]["values"] = [value for value in map(number, arm["spread"]["values"]) if value is not None]
         arm["cost"] |= {name: number(value) for name, value in arm["cost"].items() if name != "money"}
@@ -121,7 +119,7 @@ def _arms(given: list[Any]) -> list[dict[str, Any]]:
 def _headline(report: Mapping[str, Any]) -> str:
     scores = {name: score for arm in report["arms"] for name, score in arm["scores"].items()}
     if report["headline"] in scores or not scores:
-        return str(report["headline"])
+        return report["headline"]
     return measures.headlines(report["task"]["kind"], scores)[0] if measures.in_order(scores) else ""
 
 
@@ -145,7 +143,7 @@ def _is_point(point: Any) -> bool:
 
 def _slices(rows: list[Any], names: list[str]) -> list[dict[str, Any]]:
     made = fill_all(SLICE, rows)
-    return [{**row, "name": str(row["name"]), "scores": _objects(row["scores"], names)} for row in made]
+    return [{**row, "scores": _objects(row["scores"], names)} for row in made]
 
 
 def _threshold(threshold: Mapping[str, Any]) -> dict[str, Any]:

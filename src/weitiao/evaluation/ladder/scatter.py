@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from weitiao.evaluation.ladder.axes import Axis, axis_over, factors_over
 from weitiao.evaluation.ladder.costs import pace
-from weitiao.evaluation.ladder.names import arm_title, by_family, hue
+from weitiao.evaluation.ladder.names import arm_title, hue, in_order
 from weitiao.evaluation.ladder.plots import levels
 from weitiao.evaluation.measures import Measure, score_text, told
 from weitiao.evaluation.svg import element, line, picture, text, tip
@@ -65,7 +65,7 @@ class Place:
 
 def scatter(report: Mapping[str, Any], measure: Measure) -> Scatter | None:
     """Every arm whose time and score are known; None for fewer than two."""
-    arms = [arm for members in by_family(report["arms"]).values() for arm in members]
+    arms = in_order(report["arms"])
     timed = [arm for arm in arms if (arm["cost"]["seconds_per_item"] or 0) >= _SHORTEST]
     drawn = [arm for arm in timed if score_text(measure, arm["scores"].get(measure.name))]
     if len(drawn) < 2:
@@ -113,15 +113,15 @@ def _plot(measure: Measure, dots: Sequence[Dot], width: int) -> Markup:
     across = factors_over([dot.seconds for dot in dots], room=1.6, most=6 if named else 4)
     parts = levels(down)
     for mark in across.marks:
-        place = across.across(mark)
-        parts += [line(place, "0%", place, "100%", "grid"), text(place, "100%", pace(mark), "tick middle", 18)]
+        x = across.across(mark)
+        parts += [line(x, "0%", x, "100%", "grid"), text(x, "100%", pace(mark), "tick middle", 18)]
     labels = [dot.title if named else str(dot.number) for dot in dots]
     centres = [(width * across.share(dot.seconds), _pixels(down, dot.score["value"], height)) for dot in dots]
     bars = [
         (x - 2, _pixels(down, dot.score["high"], height), x + 2, _pixels(down, dot.score["low"], height))
         for dot, (x, _) in zip(dots, centres, strict=True)
     ]
-    found = places(centres, bars, [_width(label) for label in labels], (0, 0, width, height))
+    found = places(centres, bars, [_width(label) for label in labels], (0, -9, width, height))
     for dot, label, place, (_, y) in zip(dots, labels, found, centres, strict=True):
         parts.append(_dot(dot, label, place, across.across(dot.seconds), y, (down, height)))
     label = t("{measure} against the time for an item", measure=measure.title)

@@ -1,4 +1,4 @@
-"""What stands beside the ladder: learning curve, slices, side effects, calibration, prompts, thresholds, limits.
+"""What stands beside the ladder: learning curve, side effects, calibration, prompts, thresholds, limits.
 
 Separate from ``rungs.py`` because each of these may be absent, and the page then has no such section.
 """
@@ -13,9 +13,8 @@ from markupsafe import Markup
 from weitiao.evaluation import measures, sections
 from weitiao.evaluation import plots as run_plots
 from weitiao.evaluation.ladder import plots
-from weitiao.evaluation.ladder.axes import axis_over
 from weitiao.evaluation.ladder.costs import pace
-from weitiao.evaluation.ladder.names import arm_title, by_family, hue, role_title
+from weitiao.evaluation.ladder.names import arm_title, hue, in_order, role_title
 from weitiao.evaluation.ladder.report_json import number
 from weitiao.evaluation.measures import Measure, Shown
 from weitiao.words import t
@@ -32,28 +31,6 @@ class Curve:
     sentences: list[tuple[str, str]]
     key: list[tuple[str, str]]
     tables: list[tuple[str, list[tuple[str, Shown, str]]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Some of the test items, and how the arms did on them: title, style class, strip, score."""
-
-    title: str
-    extent: str
-    count: str
-    few: bool
-    rows: list[tuple[str, str, Markup, Shown]]
-
-
-@dataclass(frozen=True, slots=True)
-class Slices:
-    """One way of cutting the test; ``table`` has every arm, ``arms`` its columns."""
-
-    title: str
-    slices: list[Slice]
-    scale: Markup
-    arms: list[str]
-    table: list[tuple[str, list[Shown | None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +82,8 @@ def curve(report: Mapping[str, Any]) -> Curve | None:
     """The learning curve; None where no arm was measured at several label counts."""
     given = report["curve"]
     measure = measures.measure(given["metric"] or report["headline"])
-    series, tables = [], []
+    series: list[plots.Series] = []
+    tables = []
     families = {arm["name"]: arm["family"] for arm in report["arms"]}
     for name, points in given["arms"].items():
         known = [(one, shown) for one in points if (shown := measures.score_text(measure, one["score"]))]
@@ -121,17 +99,6 @@ def curve(report: Mapping[str, Any]) -> Curve | None:
     sentences = [(arm_title(name), one["sentence"]) for name, one in given["fits"].items() if one["sentence"]]
     key = [(one.hue, one.title) for one in series]
     return Curve(measure, plots.learning_curve(measure, series), sentences, key, tables)
-
-
-def slices(report: Mapping[str, Any]) -> list[Slices]:
-    """Every way of cutting the test that has scores: by length, by category."""
-    titles = {"length": t("By length of the text"), "category": t("By category")}
-    made = []
-    for kind in dict.fromkeys(["category", "length", *report["slices"]]):
-        rows = [row for row in report["slices"].get(kind, []) if row["scores"]]
-        if rows:
-            made.append(_slices(report, titles.get(kind, kind), rows, named=kind == "category"))
-    return made
 
 
 def side_effects(report: Mapping[str, Any]) -> list[SideEffect]:
@@ -151,7 +118,7 @@ def side_effects(report: Mapping[str, Any]) -> list[SideEffect]:
 def calibration(report: Mapping[str, Any]) -> list[Reliability]:
     """Each arm that gave probabilities."""
     made = []
-    for arm in _in_order(report):
+    for arm in in_order(report["arms"]):
         bins = arm["details"].get("calibration")
         drawn = run_plots.calibration_bins(bins) if isinstance(bins, list) else []
         if drawn:
@@ -172,7 +139,7 @@ def asked(report: Mapping[str, Any]) -> list[Asked]:
             turns=[(one["role"], role_title(one["role"]), one["content"]) for one in arm["prompt"]],
             run=arm["run"],
         )
-        for arm in _in_order(report)
+        for arm in in_order(report["arms"])
         if arm["settings"] or arm["prompt"] or arm["run"]
     ]
 
@@ -210,87 +177,9 @@ def limits(report: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def quality(arm: Mapping[str, Any], measure: Measure) -> float:
-    """The arm's score of ``measure``, turned so that higher is better; minus infinity where it is not known."""
-    value = number(arm["scores"].get(measure.name, {}).get("value"))
-    if value is None:
-        return float("-inf")
-    return value if measure.higher_is_better else -value
-
-
 def _own_hue(family: str, series: Sequence[plots.Series]) -> str:
     taken = sum(one.hue.startswith(hue(family)) for one in series)
     return f"{hue(family)} more-{min(taken, 3)}" if taken else hue(family)
-
-
-def _slices(report: Mapping[str, Any], title: str, rows: Sequence[Mapping[str, Any]], named: bool) -> Slices:
-    measure = measures.measure(report["headline"])
-    arms = [arm for arm in _in_order(report) if any(arm["name"] in row["scores"] for row in rows)]
-    chosen = _representatives(report, arms, measure)
-    shown = {
-        (index, name): score
-        for index, row in enumerate(rows)
-        for name, score in row["scores"].items()
-        if measures.score_text(measure, score)
-    }
-    axis = axis_over(measure, [shown[key][end] for key in shown for end in ("low", "value", "high")], 4)
-    made = []
-    for index, row in enumerate(rows):
-        cells = []
-        for arm in chosen:
-            score = shown.get((index, arm["name"]))
-            if score:
-                words = arm_title(arm["name"])
-                drawn = plots.small_strip(axis, words, arm["family"], score)
-                cells.append((words, hue(arm["family"]), drawn, measures.score_text(measure, score)))
-        count = number(row["count"])
-        made.append(
-            Slice(
-                title=row["name"] if named else _length_title(row["name"]),
-                extent=_extent(row),
-                count="" if count is None else f"{count:,.0f}",
-                few=count is not None and count < sections.FEW_ROWS,
-                rows=cells,
-            )
-        )
-    table = [
-        (one.title, [measures.score_text(measure, row["scores"].get(arm["name"])) for arm in arms])
-        for one, row in zip(made, rows, strict=True)
-    ]
-    return Slices(title, made, plots.scale(axis, ends_alone=True), [arm_title(arm["name"]) for arm in arms], table)
-
-
-def _representatives(
-    report: Mapping[str, Any], arms: Sequence[dict[str, Any]], measure: Measure
-) -> list[dict[str, Any]]:
-    """The best of each family, and the reference: few enough to be compared slice by slice."""
-    chosen = []
-    for members in by_family(list(arms)).values():
-        best = max(members, key=lambda arm: quality(arm, measure))
-        chosen += [arm for arm in members if arm is best or arm["name"] == report["reference"]]
-    return chosen
-
-
-def _in_order(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [arm for members in by_family(report["arms"]).values() for arm in members]
-
-
-def _length_title(name: str) -> str:
-    return {"short": t("short"), "middle": t("middle"), "long": t("long")}.get(name, name)
-
-
-def _extent(row: Mapping[str, Any]) -> str:
-    low, high = number(row["from"]), number(row["to"])
-    if low is None and high is None:
-        return ""
-    if low is None or high is None:
-        low, high = low or 0, high
-        return t("from {low} characters", low=f"{low:,.0f}") if high is None else _characters(low, high)
-    return _characters(low, high)
-
-
-def _characters(low: float, high: float) -> str:
-    return t("{low} to {high} characters", low=f"{low:,.0f}", high=f"{high:,.0f}")
 
 
 def _effect_row(measure: Measure, one: Mapping[str, Any]) -> sections.MetricRow:

@@ -105,11 +105,11 @@ function choice(buttons, choose) {
   }
 }
 
-// Paper has nothing to click: open what is folded, and fold it again afterwards.
+// Paper has nothing to click: open what is folded, but for what is too long for paper, and fold it again afterwards.
 (() => {
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("main details:not([open]):not(.item)")];
+    opened = [...document.querySelectorAll("main details:not([open]):not(.item):not(.long)")];
     for (const one of opened) one.open = true;
   });
   addEventListener("afterprint", () => {
