@@ -1,4 +1,4 @@
-"""The small model of categories: that it learns, in Chinese too, and from training rows alone."""
+"""The small models: that they learn, in Chinese too, and from training rows alone."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 import tiny
-from weitiao.evaluation import small_model as module
+from weitiao.evaluation import small_categories as module
 from weitiao.evaluation.logistic import fitted, loss_by_cross_validation, shares
+from weitiao.evaluation.marked import parsed
 from weitiao.evaluation.metrics import scores
 from weitiao.evaluation.ngrams import folded, learned, vectors
 from weitiao.evaluation.small_model import answers, small_model
-from weitiao.example import Categories, Category, Example, Label, Message, Task, make_example
+from weitiao.evaluation.small_tagger import looks_of, pieces_of
+from weitiao.evaluation.spans import same_spans
+from weitiao.example import Categories, Category, Example, Label, Message, Reply, Span, Spans, Task, make_example
 
 TASK = Task("classify", "Spam?", ("ham", "spam"))
 TOPICS = Task("classify", "Which?", ("food", "price", "staff", "view"), several=True)
@@ -26,6 +29,15 @@ PARTS = {
     "price": ("far too expensive", "价格太贵了", "cheap for what you get"),
     "staff": ("the waiter was rude", "服务员态度很好", "nobody helped us at reception"),
 }
+
+
+MARKS = Task("mark", "Find them", ("person", "place"))
+PEOPLE = [a + b for a, b in product(("Al", "Be", "Ca", "Do"), ("na", "ric", "mo", "vin"))]
+PLACES = [a + b for a, b in product(("Ri", "Lo", "Ta", "Mu"), ("burg", "ton", "ville", "sk"))]
+HAN_PEOPLE, HAN_PLACES = (
+    ["".join(pair) for pair in product(*two)] for two in (("张王李赵", "伟娜强敏"), ("北南东西", "京州海山"))
+)
+FRAMES = ("{person} lives in {place} now", "Yesterday {person} went to {place}!", "{person}昨天去了{place}。")
 
 
 def example(text: str, label: Label | None) -> Example:
@@ -86,7 +98,7 @@ def test_the_labels_of_what_is_asked_are_not_looked_at() -> None:
 
 def test_it_is_scikit_learns_own_pipeline() -> None:
     texts, held = folded(mail()), np.array([[False, True]] * len(tiny.SPAM) + [[True, False]] * len(tiny.HAM))
-    ngrams, matrix = learned(texts, "characters")
+    ngrams, matrix = learned(texts, "characters", least=2)
     mine = shares(fitted(matrix, held, several=False, strength=3.0), vectors([ngrams], texts[:5]))
     theirs = TfidfVectorizer(analyzer="char", ngram_range=(1, 5), sublinear_tf=True, min_df=2)
     regression = LogisticRegression(C=3.0).fit(theirs.fit_transform(texts), held[:, 1])
@@ -127,3 +139,77 @@ def test_importing_it_imports_no_scikit_learn() -> None:
     code += "print([name for name in ('sklearn', 'scipy', 'torch') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def marked(frame: str, person: str, place: str) -> Example:
+    text = frame.format(person=person, place=place)
+    found = [
+        Span(text.index(one), text.index(one) + len(one), name) for name, one in (("person", person), ("place", place))
+    ]
+    return example(text, Spans(tuple(sorted(found, key=lambda span: span.start))))
+
+
+def sentences() -> list[Example]:
+    rows = [marked(frame, *names) for frame in FRAMES[:2] for names in zip(PEOPLE, PLACES, strict=True)]
+    rows += [marked(FRAMES[2], *names) for names in zip(HAN_PEOPLE, HAN_PLACES, strict=True)]
+    return rows + [example(f"nothing was said on day {number}", Spans(())) for number in range(12)]
+
+
+def test_it_learns_marks_in_english_and_chinese_and_places_them_by_code_point() -> None:
+    new = [
+        marked("{person} lives in {place} now", "Mary", "Oslo"),
+        marked("{person}昨天去了{place}。", "李娜", "北京"),
+        example("nothing was said on day 99", Spans(())),
+    ]
+    got = answers(small_model(sentences(), MARKS), new, MARKS)
+    assert [same_spans(gold, given) for gold, given in zip(got.gold, got.predicted, strict=True)] == [True] * 3
+    first = parsed(got.predicted[0])[0]
+    assert (first["start"], first["end"], first["text"], first["label"]) == (0, 4, "Mary", "person")
+    assert 0 < first["confidence"] <= 1
+    found = scores(got, MARKS.categories)
+    assert found["span_f1"].value == 1.0
+    assert "loss" not in found
+
+
+def test_marks_do_not_depend_on_the_order_of_the_file_nor_on_the_labels_asked() -> None:
+    rows, plain = sentences(), [example(row.text, None) for row in sentences()]
+    asked = [answers(small_model(train, MARKS), plain, MARKS).predicted for train in (rows, rows[::-1])]
+    assert asked[0] == asked[1] == answers(small_model(rows, MARKS), rows, MARKS).predicted
+
+
+def test_a_text_without_a_word_or_a_single_training_text_is_no_trouble() -> None:
+    model = small_model(sentences()[:1], MARKS)
+    assert answers(model, [example(" \n ", Spans(()))], MARKS).predicted == ("",)
+
+
+def test_pieces_are_words_signs_and_chinese_characters() -> None:
+    text = "@ada_l 在New York!"
+    pieces = pieces_of(text)
+    assert [text[a:b] for a, b in zip(pieces.starts, pieces.ends, strict=True)] == [
+        "@", "ada", "_", "l", "在", "New", "York", "!",
+    ]  # fmt: skip
+    looks = looks_of(text, pieces)
+    assert {"is New", "0 new", "-1 在", "1 york", "0 like Xx", "begins Ne", "ends ew"} <= set(looks[5])
+
+
+def test_a_reply_is_that_to_the_most_similar_question() -> None:
+    pairs = {
+        "What is the capital of France?": "Paris.",
+        "法国的首都是哪里？": "巴黎。",
+        "How do I boil an egg?": "Eight minutes.",
+    }
+    train = [make_example((Message("user", asked),), Reply(reply), "here") for asked, reply in pairs.items()]
+    items = [
+        make_example((Message("user", asked),), Reply("?"), "here")
+        for asked in ("Tell me the capital of France", "法国首都在哪", "how long to boil an egg")
+    ]
+    got = answers(small_model(train, Task("reply")), items, Task("reply"))
+    assert got.predicted == ("Paris.", "巴黎。", "Eight minutes.")
+    found = scores(got)
+    assert found["exact_match"].value == 0.0
+    assert "loss" not in found
+
+
+def test_there_is_none_of_plain_texts() -> None:
+    with pytest.raises(ValueError, match="continue"):
+        small_model(mail(), Task("continue"))

@@ -7,7 +7,6 @@ category, so that the probabilities are worth showing; nothing but training rows
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,7 @@ Floats = NDArray[np.float64]
 Vectors = Any  # [rows, width], an array or a sparse matrix of scipy
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # scikit-learn's C: the inverse of the regularisation
-_FOLDS = 3
+FOLDS = 3
 _SMALLEST = 1e-12
 
 
@@ -59,9 +58,14 @@ def shares(logistic: Logistic, vectors: Vectors) -> Floats:
 
 
 def loss_by_cross_validation(vectors: Vectors, held: Mask, several: bool, strength: float) -> float:
-    """Nats for each row, said by regressions that did not see it."""
+    """Nats for each row, said by regressions that did not see it.
+
+    Each category is spread over all folds; beyond that the rows' own order is what mixes them.
+    """
     losses = np.zeros(len(held))
-    for inside, outside in _folds(held):
+    fold_of = _folds(held)
+    for fold in np.unique(fold_of):
+        inside, outside = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
         said = shares(fitted(vectors[inside], held[inside], several, strength), vectors[outside])
         right = np.where(held[outside], said, 1 - said if several else 1.0)
         losses[outside] = -np.log(np.maximum(right, _SMALLEST)).sum(axis=1)
@@ -69,17 +73,15 @@ def loss_by_cross_validation(vectors: Vectors, held: Mask, several: bool, streng
 
 
 def best_strength(vectors: Vectors, held: Mask, several: bool) -> float:
-    """The strength with the lowest loss by cross-validation, of ``STRENGTHS``."""
+    """Of ``STRENGTHS`` the one with the lowest loss by cross-validation."""
     return min(STRENGTHS, key=lambda strength: loss_by_cross_validation(vectors, held, several, strength))
 
 
-def _folds(held: Mask) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Rows to fit and rows to ask, each category spread over all folds; the rows' own order is what mixes them."""
+def _folds(held: Mask) -> NDArray[np.int64]:
     groups = np.unique(held, axis=0, return_inverse=True)[1].reshape(-1)
-    fold = np.empty(len(held), dtype=np.int64)
-    fold[np.argsort(groups, kind="stable")] = np.arange(len(held)) % _FOLDS
-    for number in range(min(_FOLDS, len(held))):
-        yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+    fold_of = np.empty(len(held), dtype=np.int64)
+    fold_of[np.argsort(groups, kind="stable")] = np.arange(len(held)) % FOLDS
+    return fold_of
 
 
 def _estimator(vectors: Vectors, target: NDArray[Any], strength: float) -> Any:

@@ -19,20 +19,20 @@ View = Literal["words", "characters"]
 Sparse = Any  # scipy.sparse.csr_matrix, [texts, n-grams]
 
 MOST_NGRAMS = 400_000  # the most frequent are kept
-_LEAST_TEXTS = 2  # that hold an n-gram: in cross-validation better than 1 on every sample, and a third of the time
+TWICE = 2  # texts that must hold an n-gram: in cross-validation better than 1 on every sample, and a third of the time
 
 
 @dataclass(frozen=True, slots=True)
 class NGrams:
     """Which n-grams of one view count, and how much each, as learned from texts."""
 
-    vectorizer: Any  # of scikit-learn; None where no n-gram stands in two texts
+    vectorizer: Any  # of scikit-learn; None where no n-gram is left
     count: int
 
 
-def learned(texts: Sequence[str], view: View, most: int = MOST_NGRAMS) -> tuple[NGrams, Sparse]:
-    """The n-grams of ``texts``, at most ``most`` of them, and the vectors of ``texts``."""
-    vectorizer = _vectorizer(view, most)
+def learned(texts: Sequence[str], view: View, most: int = MOST_NGRAMS, least: int = 1) -> tuple[NGrams, Sparse]:
+    """The n-grams that at least ``least`` of ``texts`` hold, at most ``most``, and the vectors of ``texts``."""
+    vectorizer = _vectorizer(view, most, least)
     try:
         matrix = vectorizer.fit_transform(texts)
     except ValueError:  # scikit-learn's word for an empty vocabulary
@@ -58,10 +58,10 @@ def folded(examples: Sequence[Example]) -> list[str]:
     return [normalized_text(example) for example in examples]
 
 
-def _vectorizer(view: View, most: int) -> Any:
+def _vectorizer(view: View, most: int, least: int) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    shared = {"lowercase": False, "sublinear_tf": True, "min_df": _LEAST_TEXTS, "max_features": most}
+    shared = {"lowercase": False, "sublinear_tf": True, "min_df": least, "max_features": most}
     if view == "words":
         return TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", dtype=np.float64, **shared)
     return TfidfVectorizer(analyzer="char", ngram_range=(1, 5), dtype=np.float64, **shared)

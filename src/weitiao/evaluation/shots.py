@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from weitiao.data.near import near_pairs
-from weitiao.evaluation.ngrams import Sparse, View, folded, joined, learned, vectors
+from weitiao.evaluation.ngrams import TWICE, Sparse, View, folded, joined, learned, vectors
 from weitiao.example import Example, Spans, Task, content_key, names_of
 
 VIEWS: tuple[View, ...] = ("words", "characters")
@@ -57,7 +57,7 @@ def nearest(train: Sequence[Example], items: Sequence[Example], count: int) -> M
     if not known or not items:
         return {item.id: () for item in items}
     texts = folded(known)
-    ngrams, parts = zip(*(learned(texts, view) for view in VIEWS), strict=True)
+    ngrams, parts = zip(*(learned(texts, view, least=TWICE) for view in VIEWS), strict=True)
     order = most_similar(joined(parts), vectors(ngrams, folded(items)), count)
     return {item.id: tuple(known[place] for place in row[::-1]) for item, row in zip(items, order, strict=True)}
 
