@@ -20,7 +20,6 @@ from weitiao.words import Language
 OWN = Path(frame.__file__).parent / "ladder" / "page"
 CHROMIUM = shutil.which("chromium")
 CODES = (".kind", ".family", ".role", ".of", ".headline", ".metric", ".reference", ".arm", ".name", ".form")
-KEYED = ("arms", "fits", "scores", "answers", "confidence", "right", "differences", "weights")
 
 
 def _with_added(report: dict[str, Any], added: str) -> dict[str, Any]:
@@ -71,10 +70,10 @@ def test_the_sections_come_in_order_and_an_absent_part_has_none() -> None:
 def test_the_language_is_the_one_asked_for_and_leaves_no_trace(made: dict[str, Any]) -> None:
     english, chinese = (Page(comparison_html(made, language)) for language in ("en", "zh"))
     assert "The ladder" in english.text
-    assert "各方案一览" in chinese.text
+    assert "各种做法一览" in chinese.text
     assert "The ladder" not in chinese.text
     assert not re.search("[一-鿿]", comparison_markdown(COMPARISONS["mark"](), "en"))
-    assert "各方案一览" in comparison_markdown(made, "zh")
+    assert "各种做法一览" in comparison_markdown(made, "zh")
     assert words.language() == "en"
 
 
@@ -198,6 +197,13 @@ def test_the_arms_stand_by_family_with_their_costs_spread_and_unusable_answers()
     assert "3 wordings of the prompt:" in text
     assert "unusable answers 2.1 %" in text
     assert "about 2.1 points or more" in text
+
+
+def test_an_arm_that_is_not_shown_to_beat_the_commonest_answer_says_so() -> None:
+    report = classify_comparison(rows=400)
+    told = Page(comparison_html(report, "en")).text.count("not shown to beat the commonest answer")
+    weak = [name for name, found in report["above_baseline"].items() if not found["shown"] or found["value"] < 0]
+    assert told == len(weak) > 0
 
 
 def test_the_prompts_stand_as_they_were_sent_with_their_roles() -> None:

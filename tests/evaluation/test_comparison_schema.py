@@ -84,10 +84,10 @@ def test_what_is_documented_is_what_the_views_fill_in() -> None:
     blanks = {
         "report": report_json.BLANK,
         "arm": report_json.ARM,
+        "omission": report_json.OMISSION,
         "slice": report_json.SLICE,
         "parent": report_json.PARENT,
         "general": report_json.EFFECT,
-        "mistake": report_json.COST,
         "item": report_json.ITEM,
     }
     parts = {"curve": "curve", "threshold": "threshold", "side_effects": "side_effects", "slices": "slices"}

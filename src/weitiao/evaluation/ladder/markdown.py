@@ -12,7 +12,7 @@ from weitiao.evaluation import figures, measures, titles
 from weitiao.evaluation.ladder import views
 from weitiao.evaluation.ladder.page import command
 from weitiao.evaluation.ladder.report_json import complete_comparison
-from weitiao.evaluation.ladder.rungs import Rung, detectable_sentence, ladder
+from weitiao.evaluation.ladder.rungs import Rung, detectable_sentence, ladder, left_out
 from weitiao.evaluation.ladder.slices import slices
 from weitiao.evaluation.markdown import markdown_environment
 from weitiao.words import Language, set_language, t
@@ -39,6 +39,7 @@ def _markdown(report: Mapping[str, Any], language: Language) -> str:
         "cuts": slices(report),
         "side_effects": views.side_effects(report),
         "threshold": views.threshold(report),
+        "left_out": left_out(report),
         "limits": views.limits(report),
         "command": command(report),
         "reasons": figures.data(report)["reasons"],

@@ -14,7 +14,7 @@ from weitiao.evaluation.frame import Section, embedded, whole_page
 from weitiao.evaluation.ladder import views
 from weitiao.evaluation.ladder.names import arm_title, hue, in_order
 from weitiao.evaluation.ladder.report_json import complete_comparison
-from weitiao.evaluation.ladder.rungs import detectable_sentence, ladder
+from weitiao.evaluation.ladder.rungs import detectable_sentence, ladder, left_out
 from weitiao.evaluation.ladder.scatter import scatter
 from weitiao.evaluation.ladder.slices import quality, slices
 from weitiao.words import Language, set_language, t
@@ -60,6 +60,7 @@ def _compared(report: Mapping[str, Any]) -> dict[str, Any]:
         "headline": measure,
         "ladder": ladder(report),
         "detectable": detectable_sentence(report),
+        "left_out": left_out(report),
         "limits": views.limits(report),
         "scatter": scatter(report, measure),
         "curve": views.curve(report),

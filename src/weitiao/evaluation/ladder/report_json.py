@@ -26,19 +26,20 @@ BLANK: dict[str, Any] = {
     "headline": "",
     "reference": "",
     "arms": [],
+    "left_out": [],
     "differences": {},
+    "above_baseline": {},
     "detectable": None,
     "curve": {"metric": "", "arms": {}, "fits": {}},
     "slices": {"length": [], "category": []},
     "threshold": {
         "arm": "",
+        "categories": [],
         "costs": [],
-        "weights": {},
+        "weights": [],
+        "cost": {},
         "plain": {},
-        "chosen": {},
         "difference": {},
-        "changed": None,
-        "sentence": "",
     },
     "side_effects": {"general": {}, "parents": [], "note": ""},
     "items": [],
@@ -64,10 +65,10 @@ ARM: dict[str, Any] = {
     "prompt": [],
     "run": "",
 }
+OMISSION = {"name": "", "reason": ""}
 SLICE: dict[str, Any] = {"name": "", "from": None, "to": None, "count": None, "scores": {}}
 EFFECT: dict[str, Any] = {"before": {}, "after": {}, "difference": {}}
 PARENT: dict[str, Any] = {"run": "", "task": "", "metric": "", **EFFECT}
-COST: dict[str, Any] = {"gold": "", "given": "", "cost": None}
 ITEM: dict[str, Any] = {"source": "", "text": "", "gold": "", "answers": {}, "confidence": {}, "right": {}}
 
 
@@ -82,10 +83,12 @@ def complete_comparison(report: Mapping[str, Any]) -> dict[str, Any]:
     filled["task"]["categories"] = [str(name) for name in filled["task"]["categories"]]
     filled["data"] = whole_data(filled["data"])
     filled["arms"] = _arms(filled["arms"])
+    filled["left_out"] = fill_all(OMISSION, filled["left_out"])
     names = [arm["name"] for arm in filled["arms"]]
     if filled["reference"] not in names:
         filled["reference"], filled["differences"] = "", {}
     filled["differences"] = _objects(filled["differences"], names)
+    filled["above_baseline"] = _objects(filled["above_baseline"], names)
     filled["headline"] = _headline(filled)
     filled["curve"] = _curve(filled["curve"], names)
     filled["slices"] = {kind: _slices(rows, names) for kind, rows in filled["slices"].items() if isinstance(rows, list)}
@@ -147,12 +150,12 @@ def _slices(rows: list[Any], names: list[str]) -> list[dict[str, Any]]:
 
 
 def _threshold(threshold: Mapping[str, Any]) -> dict[str, Any]:
-    weights = {name: number(value) for name, value in threshold["weights"].items()}
-    return {
-        "costs": [row for row in fill_all(COST, threshold["costs"]) if number(row["cost"]) is not None],
-        "weights": {name: value for name, value in weights.items() if value is not None},
-        "changed": number(threshold["changed"]),
-    }
+    """The tables of the threshold, or none where they do not fit the categories."""
+    names = [str(name) for name in threshold["categories"]]
+    rows = [*threshold["costs"], threshold["weights"]]
+    whole = all(isinstance(row, list) and len(row) == len(names) and None not in map(number, row) for row in rows)
+    fitting = whole and len(rows) == len(names) + 1
+    return {"categories": names} if fitting else {"categories": [], "costs": [], "weights": []}
 
 
 def _objects(given: Mapping[str, Any], names: list[str] | None = None) -> dict[str, Any]:

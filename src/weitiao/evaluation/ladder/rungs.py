@@ -20,7 +20,10 @@ from weitiao.words import t
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One arm, ready to be laid out. ``difference`` is this arm minus the reference, ``effect`` what it shows."""
+    """One arm, ready to be laid out. ``difference`` is this arm minus the reference, ``effect`` what it shows.
+
+    ``useless``: it is not shown to be better than the commonest answer.
+    """
 
     name: str
     title: str
@@ -32,6 +35,7 @@ class Rung:
     unusable: Shown | None
     difference: Shown | None
     note: str
+    useless: bool
     effect: Effect
     costs: list[str]
 
@@ -85,6 +89,7 @@ def rung(report: Mapping[str, Any], arm: Mapping[str, Any], axis: Axis) -> Rung:
         unusable=measures.score_text(measures.measure("accuracy"), arm["unusable"]),
         difference=measures.difference_text(measure, turned),
         note=_note(turned),
+        useless=name in report["above_baseline"] and _effect(measure, report["above_baseline"][name]) != "better",
         effect=_effect(measure, turned),
         costs=arm_costs(arm["cost"]),
     )
@@ -112,6 +117,11 @@ def detectable_sentence(report: Mapping[str, Any]) -> str:
     )
 
 
+def left_out(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The arms that were not tried, with the reason."""
+    return [(arm_title(one["name"]), one["reason"]) for one in report["left_out"]]
+
+
 def _every_measure(report: Mapping[str, Any]) -> tuple[list[Measure], list[tuple[str, list[Shown | None]]]]:
     names = measures.in_order({name: score for arm in report["arms"] for name, score in arm["scores"].items()})
     rows = {
@@ -127,19 +137,25 @@ def _turned(difference: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Reference minus arm, as it is kept, turned into arm minus reference, as a row of the arm says it."""
     if not difference or not measures.difference_text(measures.measure(""), difference):
         return None
-    ends = {"value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
-    return {**difference, **ends, "p": difference.get("adjusted_p", difference.get("p"))}
+    return {**difference, "value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
 
 
-def _effect(measure: Measure, turned: Mapping[str, Any] | None) -> Effect:
-    found = measures.effect(measure, turned)
-    return "unclear" if turned and found and turned.get("shown") is False else found
+def _effect(measure: Measure, difference: Mapping[str, Any] | None) -> Effect:
+    """What a difference shows once it is corrected for the number of arms."""
+    if not difference:
+        return ""
+    found = measures.effect(measure, _corrected(difference))
+    return "unclear" if found and difference.get("shown") is False else found
+
+
+def _corrected(difference: Mapping[str, Any]) -> dict[str, Any]:
+    return {**difference, "p": difference.get("adjusted_p", difference.get("p"))}
 
 
 def _note(turned: Mapping[str, Any] | None) -> str:
     if not turned:
         return ""
-    p, level = measures.p_text(turned), turned.get("level")
+    p, level = measures.p_text(_corrected(turned)), turned.get("level")
     if isinstance(level, int | float) and 0.5 < level < 1 and p:
         return t("{p}, {level} interval", p=p, level=measures.percent(level, 1 if level > 0.951 else 0))
     return p

@@ -65,17 +65,18 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Decisions by what mistakes cost: the costs, the weights, and the mean cost with and without them."""
+    """Decisions by what mistakes cost: the mean cost of an item by the likeliest and by the cheapest answer.
+
+    ``mistakes`` are right answer, given answer and cost, ``weights`` those of the answers' probabilities.
+    """
 
     title: str
-    costs: list[tuple[str, str, str]]
+    mistakes: list[tuple[str, str, str]]
     weights: list[tuple[str, str]]
     plain: Shown | None
-    chosen: Shown | None
+    cost: Shown | None
     difference: Shown | None
     effect: measures.Effect
-    changed: str
-    sentence: str
 
 
 def curve(report: Mapping[str, Any]) -> Curve | None:
@@ -146,20 +147,24 @@ def asked(report: Mapping[str, Any]) -> list[Asked]:
 
 def threshold(report: Mapping[str, Any]) -> Threshold | None:
     """What weighing the answers by the cost of mistakes brought; None where it was not asked for."""
-    given, measure = report["threshold"], Measure("cost", t("Mean cost of an item"), "", "amount", False)
-    plain, chosen = (measures.score_text(measure, given[name]) for name in ("plain", "chosen"))
-    if not chosen and not given["sentence"]:
+    given, measure = report["threshold"], Measure("cost", t("mean cost of an item"), "", "amount", False)
+    cost, names = measures.score_text(measure, given["cost"]), given["categories"]
+    if not cost:
         return None
+    mistakes = [
+        (right, wrong, f"{given['costs'][row][column]:g}")
+        for row, right in enumerate(names)
+        for column, wrong in enumerate(names)
+        if row != column
+    ]
     return Threshold(
         title=arm_title(given["arm"]),
-        costs=[(row["gold"], row["given"], f"{row['cost']:g}") for row in given["costs"]],
-        weights=[(name, f"{value:.3g}") for name, value in given["weights"].items()],
-        plain=plain,
-        chosen=chosen,
+        mistakes=mistakes,
+        weights=[(name, f"{weight:.3g}") for name, weight in zip(names, given["weights"], strict=True)],
+        plain=measures.score_text(measure, given["plain"]),
+        cost=cost,
         difference=measures.difference_text(measure, given["difference"]),
         effect=measures.effect(measure, given["difference"]),
-        changed="" if given["changed"] is None else f"{given['changed']:,.0f}",
-        sentence=given["sentence"],
     )
 
 
