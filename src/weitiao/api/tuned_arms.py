@@ -16,6 +16,7 @@ from weitiao.api.outcomes import Draw, Outcome, Outcomes
 from weitiao.api.train import Known, resume, train
 from weitiao.api.trial import Trial
 from weitiao.errors import DataError
+from weitiao.evaluation.embedding import embedding_answers
 from weitiao.evaluation.small_model import answers as small_answers
 from weitiao.evaluation.small_model import small_model
 from weitiao.evaluation.stored import given_from_json
@@ -86,8 +87,6 @@ def small_draw(name: str, train: tuple[Example, ...], trial: Trial) -> Draw:
 
 
 def _embedded(encoder: str, trial: Trial) -> Draw:
-    from weitiao.evaluation.embedding import embedding_answers
-
     found = embedding_answers(encoder, trial.train, trial.examples, trial.task)
     return Draw("1", found.answers, round(found.answer_seconds, 3), found.tokens, round(found.prepare_seconds, 3))
 
