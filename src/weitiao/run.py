@@ -67,13 +67,18 @@ class Run:
         return self.folder / "work"
 
     @property
+    def best_on_dev(self) -> Path:
+        """What the best checkpoint answered to the dev items."""
+        return self.work / "best-on-dev.json"
+
+    @property
     def model(self) -> Path:
         """The result, in PEFT's or transformers' layout."""
         return self.folder / "model"
 
     @property
     def answers(self) -> Path:
-        """What was answered to each test item before and after, every bit of it."""
+        """What was answered to each test item before and after, and to the dev items; every bit of it."""
         return self.folder / "answers.json"
 
     @property

@@ -155,6 +155,16 @@ def test_shuffled_labels_show_that_nothing_works(tiny_llama: Path, rows: Path) -
     assert "no way is shown to be better" in report["verdict"][0]
 
 
+def test_answers_by_cost_are_chosen_on_dev_and_measured_on_the_test(tiny_llama: Path, rows: Path) -> None:
+    report = report_of(compared(tiny_llama, rows, arms=("majority", "tuned"), costs="spam>ham=5"))
+    found = report["threshold"]
+    assert found["arm"] == "tuned-lora" and found["costs"] == [[0, 1], [5, 0]]
+    assert found["cost"]["count"] == report["items_count"]
+    for costs, words in (("spam>eggs=2", "eggs, which is no category"), ("spam>ham", "must say what each mistake")):
+        with pytest.raises(SettingsError, match=words):
+            compared(tiny_llama, rows, costs=costs, output_dir=rows.parent / "refused")
+
+
 def test_plain_texts_and_fresh_models_are_refused(tiny_llama: Path, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("\n".join(tiny.SENTENCES), encoding="utf-8")

@@ -51,6 +51,7 @@ def values(form: Form) -> st.SearchStrategy[Any]:
         "metric_for_best_model": st.sampled_from([*METRICS, "f1/垃圾 #短信"]),
         "warmup_steps": st.none(),
         "tokenizer": st.none(),  # for fresh models alone
+        "costs": st.sampled_from(["spam>ham=5", "a>b=1, b>a=2.5"]),
         "curve": st.sampled_from(["auto", "off", "50,100, 200"]),
         "val_size": st.floats(0, 0.4),
         "test_size": st.floats(0, 0.5),

@@ -32,9 +32,12 @@ from weitiao.evaluation.metrics import details
 from weitiao.evaluation.multiple import above_baseline, compared, smallest_shown
 from weitiao.evaluation.repeated import scores_of, spread
 from weitiao.evaluation.spans import same_spans
+from weitiao.evaluation.stored import given_from_json
+from weitiao.evaluation.threshold import applied, cheapest
 from weitiao.example import names_of, told
 from weitiao.lineage import Lineage
 from weitiao.run import write_whole
+from weitiao.settings.allowed import costs_of
 from weitiao.training import machine
 from weitiao.words import Language, language
 
@@ -98,7 +101,7 @@ def comparison_report(folder: Path, facts: Facts) -> dict[str, Any]:
         **_against_others(facts, headline),
         "curve": _curve(facts, headline),
         "slices": _slices(facts, headline),
-        "threshold": None,
+        "threshold": _threshold(folder, facts),
         "side_effects": run.get("side_effects"),
         "items": _items(facts),
         "cost": {
@@ -189,6 +192,20 @@ def _curve(facts: Facts, headline: str) -> dict[str, Any] | None:
             fitted = fit([point.rows for point in points], answers, headline, categories)
             fits[name] = {**fitted.json(), "sentence": fitted.sentence}
     return {"metric": headline, "arms": scored, "fits": fits} if scored else None
+
+
+def _threshold(folder: Path, facts: Facts) -> dict[str, Any] | None:
+    """What answering by the cost of mistakes brings the reference; None where nobody said what they cost."""
+    reference, categories = facts.reference, facts.trial.task.categories
+    run, costs = reference.draws[0].run, facts.trial.settings.costs
+    if not costs or not run:
+        return None
+    stored = json.loads((folder / run / "answers.json").read_text(encoding="utf-8"))["dev"]
+    if stored is None:  # no dev split that could choose
+        return None
+    chosen = cheapest(given_from_json(stored).answers, costs_of(costs), categories)
+    measured = applied(reference.draws[0].answers, chosen)
+    return {**asdict(chosen), **measured.json(), "arm": reference.arm.name}
 
 
 def _slices(facts: Facts, headline: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from weitiao.api.stopping import StopRequest, how_to_resume
 from weitiao.errors import DataError, SettingsError, Stopped
 from weitiao.evaluation.ask import ask
 from weitiao.evaluation.metrics import scores
-from weitiao.run import Events, Run
+from weitiao.evaluation.stored import Given, given_json
+from weitiao.run import Events, Run, write_whole
 from weitiao.training.checkpoint import Checkpoint, prune, save_checkpoint
 from weitiao.training.loop import Step, train
 from weitiao.training.pace import Place
@@ -157,6 +158,7 @@ def _evaluated(course: Course, step: int, best: Best) -> Best:
         return Best(step, None, 0)
     _obey(course, step)
     items = [(item.example, item.row) for item in session.dev]
+    began = time.monotonic()
     answers = ask(
         session.engine,
         items,
@@ -181,6 +183,9 @@ def _evaluated(course: Course, step: int, best: Best) -> Best:
         scores={name: score.json() for name, score in found.items()},
         best=better or tie_broken,
     )
+    if better or tie_broken:  # before its checkpoint: a run that was killed in between scores the step again
+        given = Given(tuple(example.id for example, _ in items), answers, round(time.monotonic() - began, 2))
+        write_whole(course.run.best_on_dev, json.dumps(given_json(given)))
     waited = 0 if better else best.waited + 1  # a tie is no improvement
     return Best(step, value, waited) if better or tie_broken else replace(best, waited=waited)
 

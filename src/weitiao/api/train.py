@@ -137,7 +137,9 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest, alre
             asked, beside_before, answered_beside(session, asked, run.work / "beside-after.json")
         )
         spent = Spent(run, time.monotonic() - started)
-        write_whole(run.answers, json.dumps({"before": given_json(before), "after": given_json(after)}))
+        dev = json.loads(run.best_on_dev.read_text(encoding="utf-8")) if run.best_on_dev.is_file() else None
+        stored = {"before": given_json(before), "after": given_json(after), "dev": dev}
+        write_whole(run.answers, json.dumps(stored))
         publish(run, session, lineage, Judged(before.answers, after.answers, best.step, changed), spent)
         events.add("end", seconds=spent.seconds, best_step=best.step)
         events.force()

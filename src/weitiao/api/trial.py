@@ -22,6 +22,7 @@ from weitiao.models.source import ModelSource, resolve
 from weitiao.models.use import Use, context_of, model_config, own_use
 from weitiao.objectives.form import Form, rows_of, scored_row
 from weitiao.settings import Settings
+from weitiao.settings.allowed import costs_of
 from weitiao.training.defaults import context_limit
 from weitiao.words import t
 
@@ -71,6 +72,7 @@ def open_trial(settings: Settings, ledger_file: Path) -> Trial:
             t("plain texts ask nothing that different arms could answer"),
             t("weitiao train measures them before and after, in bits per byte"),
         )
+    _check_costs(settings, opened.task)
     settings = settings.model_copy(
         update={"eval_max_samples": settings.eval_max_samples or _ITEMS.get(opened.task.kind, _FEWER)}
     )
@@ -85,6 +87,22 @@ def open_trial(settings: Settings, ledger_file: Path) -> Trial:
             t("raise test_size, or give a file of its own: --test FILE; weitiao check shows why rows were dropped"),
         )
     return Trial(settings, source, own_use(source), opened, codec, ledger, tuple(train), tuple(items))
+
+
+def _check_costs(settings: Settings, task: Task) -> None:
+    if settings.costs is None:
+        return
+    if task.kind != "classify" or task.several:
+        raise SettingsError(
+            t("costs are given, and only a text that has one category can be answered by them"), t("leave costs out")
+        )
+    named = costs_of(settings.costs)
+    unknown = {name for right, given in named.items() for name in (right, *given)} - set(task.categories)
+    if unknown:
+        raise SettingsError(
+            t("costs name {names}, which is no category here", names=", ".join(sorted(unknown))),
+            t("the categories are: {names}", names=", ".join(task.categories)),
+        )
 
 
 def _form(settings: Settings, source: ModelSource, task: Task, codec: Codec) -> Form:

@@ -5,6 +5,7 @@ Separate from the schema, which says of each setting what it means; these are ty
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -28,6 +29,7 @@ METRICS = (
     "accuracy", "micro_f1", "macro_f1", "ece", "brier", "auroc", "span_f1", "span_precision", "span_recall",
     "loss", "perplexity", "bits_per_byte", "blank_accuracy", "exact_match", "chrf", "bleu", "rouge_l",
 )  # fmt: skip
+_COST = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 LABEL_METRICS = ("f1/", "precision/", "recall/", "span_f1/", "span_precision/", "span_recall/")
 """What may stand before a label's name, as in ``f1/spam``."""
 
@@ -59,7 +61,25 @@ def _curve(text: str) -> str:
     return text
 
 
+def costs_of(text: str) -> dict[str, dict[str, float]]:
+    """``costs[right][given]`` of ``spam>ham=5, ham>spam=1``. Raises ValueError for what is written otherwise."""
+    costs: dict[str, dict[str, float]] = {}
+    for part in text.split(","):
+        names, equals, number = part.rpartition("=")
+        right, arrow, given = (name.strip() for name in names.partition(">"))
+        if not (equals and arrow and right and given) or not _COST.fullmatch(number.strip()):
+            raise ValueError(t("must say what each mistake costs, as RIGHT>GIVEN=NUMBER, like spam>ham=5"))
+        costs.setdefault(right, {})[given] = float(number)
+    return costs
+
+
+def _costs(text: str) -> str:
+    costs_of(text)
+    return text
+
+
 Text = Annotated[str, AfterValidator(_clean)]
 TemplateName = Annotated[Text, AfterValidator(_template)]
 MetricName = Annotated[Text, AfterValidator(_metric)]
+Costs = Annotated[Text, AfterValidator(_costs)]
 CurveRows = Annotated[Text, AfterValidator(_curve)]

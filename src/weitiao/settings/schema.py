@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from weitiao.example import Kind
-from weitiao.settings.allowed import CurveRows, MetricName, TemplateName, Text
+from weitiao.settings.allowed import Costs, CurveRows, MetricName, TemplateName, Text
 from weitiao.words import t
 
 Group = Literal["data", "model", "method", "training", "evaluation", "comparison", "output"]
@@ -288,6 +288,12 @@ class Settings(BaseModel):
         "comparison",
         "auto",
         "How many rows each point of the learning curve learns from: 50,100,200; off for none.",
+    )
+    costs: Costs | None = _setting(
+        "comparison",
+        None,
+        "What mistakes cost, RIGHT>GIVEN=NUMBER, like spam>ham=5,ham>spam=1; any other costs 1. The tuned model then "
+        "also answers by the least expected cost, with weights that dev chooses.",
     )
     encoder: Text | None = _setting(
         "comparison", None, "The encoder of the embedding arm: a folder or a sample. Without it, one that was fetched."
