@@ -181,6 +181,15 @@ JOBS = (
         against=(Against(None, 3, at_most=True),),
     ),
     Job(
+        name="start-up-first",
+        figure="startup_cpu_seconds",
+        rows="alpaca",
+        batch=4,
+        steps=1,
+        ours=_ours("train", "default", *_LORA, flags=("--without=proofs",)),
+        against=(Against(None, 3, at_most=True),),
+    ),
+    Job(
         name="two-cores",
         figure="tokens_per_second",
         rows="alpaca",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.meter import Meter, versions, write_result
-from weitiao.process import settle
+from weitiao.data.samples import cache_folder
+from weitiao.process import importing, settle
 
 if TYPE_CHECKING:
     from weitiao.api.session import Session
@@ -30,6 +32,8 @@ def main() -> None:
     given = arguments()
     if given.without == "kernels":
         os.environ["WEITIAO_KERNELS"] = "off"
+    if given.without == "proofs":
+        shutil.rmtree(cache_folder() / "proved", ignore_errors=True)
     write_result(given.result, {**WHAT[given.what](given), "versions": versions("weitiao", "torch", "transformers")})
 
 
@@ -41,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", required=True)
     parser.add_argument("--engine", default="auto", choices=["auto", "fast", "exact"])
     parser.add_argument(
-        "--without", default="", choices=["", "prefix", "kernels"], help="a fast path that is switched off"
+        "--without", default="", choices=["", "prefix", "kernels", "proofs"], help="what is switched off or forgotten"
     )
     parser.add_argument("--loss", type=float, help="of reach: the held-out loss to reach")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the run")
@@ -127,8 +131,9 @@ def demo(given: argparse.Namespace) -> dict[str, Any]:
 
 def _session(given: argparse.Namespace) -> Session:
     """The run in memory, of exactly the rows that the other sides get."""
-    from weitiao.api.session import build
-    from weitiao.settings import parse_settings
+    with importing():  # as the command line does
+        from weitiao.api.session import build
+        from weitiao.settings import parse_settings
 
     files = [f"{name}={given.data / f'{file}.jsonl'}" for name, file in FILES.items()]
     settings = parse_settings([f"model={given.model}", *files, f"engine={given.engine}", *given.set]).settings

@@ -20,7 +20,7 @@ from weitiao.models.anatomy import blocks, embeddings
 from weitiao.models.fast.pattern import skeleton
 from weitiao.models.fast.stack import Stack
 from weitiao.settings import parse_settings
-from weitiao.training import keeping, machine
+from weitiao.training import keeping, machine, proved
 from weitiao.training.activation_files import every_folder, taken_bytes
 from weitiao.training.exact import Exact
 from weitiao.training.fast import Fast
@@ -133,7 +133,7 @@ def test_another_bottom_is_never_taken_for_this_one(tiny_llama: Path, monkeypatc
     changed.append(fingerprint(model, 1))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     changed.append(fingerprint(model, 1))
-    monkeypatch.setattr(keeping, "code_version", lambda: "9.9")
+    monkeypatch.setattr(proved, "code_version", lambda: "9.9")
     changed.append(fingerprint(model, 1))
     changed.append(fingerprint(learner(tiny_llama, TopLayers(1), torch.bfloat16)[0], 1))
     assert len(set(changed)) == len(changed)

@@ -148,6 +148,6 @@ def load_engine(respondent: Respondent, given: Settings, listen: Listener) -> En
         Row("", text.tokens, np.zeros(len(text.tokens), dtype=np.int32), len(text.tokens) if both else 0)
         for text in texts
     ]
-    engine, note = engine_for(model, respondent.setting(given, "engine"), rows)
+    engine, note = engine_for(model, respondent.setting(given, "engine"), rows, respondent.source.digest)
     listen("engine", {"name": engine.name, "note": note})
     return engine

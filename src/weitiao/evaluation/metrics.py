@@ -71,7 +71,8 @@ def details(answers: Answers, categories: Sequence[str] = ()) -> dict[str, Any]:
     and ``precision``, ``recall``, ``f1`` as scores or None), ``majority`` (``category``, ``share``: what the
     commonest answer alone would get), and with probabilities ``calibration`` (bins ``low``, ``high``, ``count``,
     ``confidence``, ``accuracy``, ``interval``) and ``ece_by_chance`` (the mean ece of a perfectly calibrated model
-    with these confidences). ``mark``: ``per_class`` (``category``, and how many spans are ``support``, ``predicted``,
+    with these confidences); where answers name no category, which ``confusion`` leaves out, ``unusable`` counts them
+    for each right category. ``mark``: ``per_class`` (``category``, and how many spans are ``support``, ``predicted``,
     ``found``), ``spans`` (right ones in all), ``weaker`` (F1 by ``borders`` whatever the type, and by ``overlap``) and
     ``unmatched`` (spans that were written and are not in the text). Else: ``tokens``, ``bytes``, ``generated``, and
     where replies were generated ``bleu_tokenizer`` and ``han_share``.
@@ -117,9 +118,11 @@ def _category_details(answers: Answers, categories: Sequence[str]) -> dict[str, 
     found: dict[str, Any] = {
         "items": len(answers),
         "categories": list(categories),
-        "confusion": table.tolist(),
+        "confusion": table[:, :-1].tolist(),
         "per_class": category_table(table, categories),
     }
+    if table[:, -1].any():
+        found["unusable"] = table[:, -1].tolist()
     if len(answers):
         found["majority"] = {
             "category": categories[int(support.argmax())],

@@ -5,6 +5,7 @@ Separate because methods, plans and fast paths all ask, over every family that t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 from peft import PeftModel
@@ -109,16 +110,19 @@ def _is_added(name: str) -> bool:
 
 
 def _blocks_and_owner(model: PreTrainedModel | PeftModel) -> tuple[nn.ModuleList, nn.Module]:
-    found = [
-        (child, owner)
-        for owner in plain(model).modules()
-        for child in owner.children()
-        if isinstance(child, nn.ModuleList) and len(child)
-    ]
+    found = list(_lists(plain(model)))
     if not found:
         raise _unknown(model, t("its blocks"))
-    # max takes the outermost of equals: experts are lists inside blocks
     return found[0] if len(found) == 1 else max(found, key=lambda pair: sum(map(Tensor.numel, pair[0].parameters())))
+
+
+def _lists(owner: nn.Module) -> Iterator[tuple[nn.ModuleList, nn.Module]]:
+    """Every list of modules with its owner; none that is inside another, as experts are inside blocks."""
+    for child in owner.children():
+        if isinstance(child, nn.ModuleList) and len(child):
+            yield child, owner
+        else:
+            yield from _lists(child)
 
 
 def _is_norm(module: nn.Module) -> bool:

@@ -30,13 +30,13 @@ from weitiao.training.optimizer import Masters
 from weitiao.training.pace import Pace
 from weitiao.training.prefix import may_share, shared_length
 from weitiao.training.proof import Proof
+from weitiao.training.proved import is_proved, remember
 from weitiao.training.rows import RowSource
 from weitiao.training.taken import Taken, Wanted
 from weitiao.words import t
 
 _GROUP_PRICE = 8  # tokens that a group of rows costs beyond its own; docs/log.md
-_CHECKED_TOKENS = 96
-_CHECKED_ROWS = 3
+_CHECKED = (12, 8, 4)  # tokens of each of the first rows; docs/log.md has the faults that they find
 
 
 class Fast:
@@ -50,9 +50,9 @@ class Fast:
         """As :class:`weitiao.training.engine.Engine` says."""
         return "fast, compiled" if kernels() else "fast"
 
-    def __init__(self, model: Model) -> None:
-        """Raises UnlikeError, and changes nothing, where the model does not fit."""
-        self._stack = Stack(fitting(model))
+    def __init__(self, model: Model, parts: Skeleton | None = None) -> None:
+        """``parts`` are what :func:`fitting` has found. Raises UnlikeError, changing nothing, where there is no fit."""
+        self._stack = Stack(parts or fitting(model))
         self.model = model
         self._activations: Activations | None = None
 
@@ -138,24 +138,26 @@ def fitting(model: Model) -> Skeleton:
     return skeleton(model)
 
 
-def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]:
+def engine_for(model: Model, wanted: str, rows: RowSource, digest: str = "") -> tuple[Engine, str]:
     """The fast engine where it fits ``model`` and agrees with the exact one on the first of ``rows``; else that one.
 
-    ``wanted`` is auto, exact or fast. Also a sentence for people: why the exact engine is used although the fast one
-    was not ruled out; empty otherwise.
+    ``wanted`` is auto, exact or fast. ``digest`` is of the model's files, so that agreement can be remembered. Also a
+    sentence for people: why the exact engine is used although the fast one was not ruled out; empty otherwise.
     """
     exact = Exact(model)
     if wanted == "exact":
         return exact, ""
     try:
-        causal = fitting(model).causal
-        if causal and any(rows[number].prefix for number in range(min(len(rows), _CHECKED_ROWS))):
+        parts = fitting(model)
+        first = [(rows[number], length) for number, length in zip(range(len(rows)), _CHECKED, strict=False)]
+        if parts.causal and any(row.prefix for row, _ in first):
             raise UnlikeError(t("its rows are read from both sides"))
+        if is_proved(model, digest):
+            return Fast(model, parts), ""
         answers = 2 if use_of(model).several else head_width(model)
-        some = [_all_asked(rows[number], answers) for number in range(min(len(rows), _CHECKED_ROWS))]
-        some = [row for row in some if len(row.tokens)]
-        proof = Proof(exact, some)
-        fast = Fast(model)
+        some = [_all_asked(row, length, answers) for row, length in first]
+        proof = Proof(exact, [row for row in some if len(row.tokens)])
+        fast = Fast(model, parts)
     except UnlikeError as unlike:
         reason = t("the fast one does not fit this model ({part})", part=str(unlike))
         return exact, t("the exact engine is used: {reason}", reason=reason)
@@ -163,6 +165,7 @@ def engine_for(model: Model, wanted: str, rows: RowSource) -> tuple[Engine, str]
     if differs:
         reason = t("the fast one differs on the first rows, {difference}", difference=differs)
         return exact, t("the exact engine is used: {reason}", reason=reason)
+    remember(model, digest)
     return fast, ""
 
 
@@ -183,7 +186,7 @@ def _layouts(rows: Sequence[Row], capacity: int, shared: int) -> Iterator[tuple[
         yield [number for each in waiting for number in each], lay_out(rows, waiting, shared)
 
 
-def _all_asked(row: Row, answers: int) -> Row:
-    """The end of ``row``, at every token of it one of so many ``answers`` asked."""
-    tokens = row.tokens[-_CHECKED_TOKENS // _CHECKED_ROWS :]
+def _all_asked(row: Row, length: int, answers: int) -> Row:
+    """The last ``length`` tokens of ``row``, at every one of them the next one asked, as one of so many ``answers``."""
+    tokens = row.tokens[-length - 1 :]
     return Row(row.example, tokens[:-1], tokens[1:] % answers)

@@ -5,32 +5,23 @@ Separate from the keeping itself, which is only asked to give the same numbers.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-import transformers
-from peft import PeftModel
 from torch import Tensor, nn
 
-from weitiao.lineage import code_version
-from weitiao.models import fast
-from weitiao.models.anatomy import Model, blocks, embeddings, plain
-from weitiao.models.fast import native
-from weitiao.training import machine
+from weitiao.models.anatomy import Model, blocks, embeddings
 from weitiao.training.activation_files import ActivationFiles, every_folder, existing, taken_bytes
 from weitiao.training.activations import SCORED_TYPE
 from weitiao.training.engine import Engine
 from weitiao.training.fast import Fast
+from weitiao.training.proved import circumstances
 from weitiao.training.rows import Rows
 from weitiao.words import t
 
 _SHARE_OF_FREE = 10  # a tenth
-_SAYS_NOTHING = ("_name_or_path", "transformers_version")  # of what a configuration holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +89,8 @@ def keep(engine: Engine, rows: Rows, wish: Wish) -> Keeping:
 
 def fingerprint(model: Model, border: int) -> str:
     """The digest of all that decides, to the last bit, what the first ``border`` blocks return for a row."""
-    config: dict[str, Any] = plain(model).config.to_dict()
-    adapter = {name: peft.to_dict() for name, peft in model.peft_config.items()} if isinstance(model, PeftModel) else {}
-    facts = {
-        "border": border,
-        "config": {name: value for name, value in config.items() if name not in _SAYS_NOTHING},
-        "adapter": adapter,
-        "code": [code_version(), torch.__version__, transformers.__version__],
-        "arithmetic": [machine.processor(), torch.get_num_threads(), native.kernels() is not None],
-    }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode("utf-8"))
-    for file in sorted(Path(fast.__file__).parent.glob("*.*")):  # kernels that another compiler made are others
-        digest.update(file.read_bytes())
+    digest = circumstances(model)
+    digest.update(str(border).encode("ascii"))
     frozen: list[nn.Module] = [embeddings(model), *blocks(model)[:border]]
     for module in frozen:
         for name, weight in module.named_parameters():
