@@ -12,6 +12,7 @@ from weitiao.evaluation.statistics import (
     Score,
     bootstrap,
     bootstrap_p,
+    clustered_quantile,
     correlations,
     detectable,
     detectable_share,
@@ -233,3 +234,21 @@ def test_an_interval_always_holds_its_value(replicates: list[float], units: int,
     low, high = percentile_interval(value, np.array(replicates), units)
     assert low <= value <= high
     assert 0 < bootstrap_p(value, np.array(replicates), units) <= 1
+
+
+def test_clusters_of_copies_are_worth_one_item_each() -> None:
+    random = np.random.default_rng(0)
+    once = random.random(400) < 0.7
+    copies = np.repeat(once, 5).astype(np.float64)
+
+    def mean(weights: np.ndarray) -> np.ndarray:
+        return (weights @ copies / weights.sum(axis=1))[:, None]
+
+    clusters = [str(number // 5) for number in range(2000)]
+    together, alone = (bootstrap(mean, 2000, clusters=one)[:, 0] for one in (clusters, None))
+    reach = clustered_quantile(1.96, together, alone, 400)
+    assert reach == pytest.approx(1.96 * math.sqrt(5), rel=0.06)
+    expected = wilson(int(once.sum()), 400)
+    found = wilson(int(copies.sum()), 2000, reach)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.004)
+    assert clustered_quantile(1.96, alone, together, 3) > stats.t.ppf(0.975, 2)

@@ -20,6 +20,7 @@ from weitiao.evaluation.statistics import (
     Statistic,
     Z,
     bootstrap,
+    clustered_quantile,
     correlations,
     difference_interval,
     mcnemar_exact,
@@ -98,11 +99,15 @@ class _Estimate:
     value: float
     replicates: Floats  # [replicates]; empty when the interval needs none
     units: int
-    clustered: bool
+    alone: Floats | None  # where items come in clusters, replicates of single items
 
     @property
     def by_formula(self) -> bool:
-        return self.metric.limits is not None and not self.clustered
+        return self.metric.limits is not None
+
+    def reach(self, z: float) -> float:
+        """The quantile for the formula of the limits, which takes items as independent."""
+        return z if self.alone is None else clustered_quantile(z, self.replicates, self.alone, self.units)
 
 
 def _common(groups: Sequence[MetricGroup], resampling: Resampling) -> dict[str, list[_Estimate]]:
@@ -120,8 +125,11 @@ def _estimates(group: MetricGroup, resampling: Resampling, paired: bool) -> dict
     replicates = np.empty((0, len(values)))
     if paired or own is not None or any(metric.limits is None for metric in group.metrics):
         replicates = bootstrap(group.statistic, count, resampling.replicates, resampling.seed, own)
+    alone = None if own is None else bootstrap(group.statistic, count, resampling.replicates, resampling.seed)
     return {
-        metric.name: _Estimate(metric, float(value), replicates[:, column], units, own is not None)
+        metric.name: _Estimate(
+            metric, float(value), replicates[:, column], units, None if alone is None else alone[:, column]
+        )
         for column, (metric, value) in enumerate(zip(group.metrics, values, strict=True))
         if np.isfinite(value) and (units > 1 or (metric.limits is not None and own is None))
     }
@@ -129,8 +137,8 @@ def _estimates(group: MetricGroup, resampling: Resampling, paired: bool) -> dict
 
 def _score(estimate: _Estimate, z: float) -> Score:
     metric, value = estimate.metric, estimate.value
-    if metric.limits is not None and estimate.by_formula:
-        low, high = metric.limits(z)
+    if metric.limits is not None and not (estimate.alone is not None and _at_an_end(estimate)):
+        low, high = metric.limits(estimate.reach(z))
     elif _at_an_end(estimate):
         # Every resample is the same there. A mean of values within [0, top] varies at most as right and wrong do.
         top, units = metric.top or 1.0, min(estimate.units, metric.count)
@@ -184,6 +192,6 @@ def _at_an_end(estimate: _Estimate) -> bool:
 
 def _mcnemar(before: _Estimate, after: _Estimate) -> float | None:
     first, second = before.metric.outcomes, after.metric.outcomes
-    if first is None or second is None or before.clustered:
+    if first is None or second is None or before.alone is not None:
         return None
     return mcnemar_exact(int((~first & second).sum()), int((first & ~second).sum()))

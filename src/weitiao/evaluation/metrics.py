@@ -36,9 +36,9 @@ def scores(
 ) -> dict[str, Score]:
     """Every metric that is defined, with its 95 % interval.
 
-    ``clusters`` names for each item what it was drawn together with, such as its document; every interval is then the
-    bootstrap's over clusters. The order of the items changes nothing. Raises ``DataError`` on a gold category that is
-    not among ``categories``.
+    ``clusters`` names for each item what it was drawn together with, such as its document: the bootstrap then draws
+    whole clusters, and the formulas count as many independent items as vary so much. The order of the items changes
+    nothing. Raises ``DataError`` on a gold category that is not among ``categories``.
     """
     return scores_of([answers], categories, seed, clusters)
 

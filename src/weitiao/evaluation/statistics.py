@@ -167,6 +167,18 @@ def percentile_interval(value: float, replicates: Floats, units: int, z: float =
     return min(float(low), value), max(float(high), value)
 
 
+def clustered_quantile(z: float, together: Floats, alone: Floats, units: int) -> float:
+    """The quantile in place of ``z`` for a formula of independent items, where they come in ``units`` clusters.
+
+    ``together`` are replicates of whole clusters, ``alone`` of single items: the ratio of their variances is the design
+    effect (Kish, 1965), and Wilson's interval at z sqrt(effect) is that of items / effect independent items (Korn and
+    Graubard, 1998). Few clusters take Student's quantile. The effect is at least 1.
+    """
+    apart, joined = (float(np.var(found[np.isfinite(found)])) if found.size else 0.0 for found in (alone, together))
+    effect = max(joined / apart, 1.0) if apart > 0 else 1.0
+    return _student(units - 1, z) * math.sqrt(effect * units / (units - 1))
+
+
 def bootstrap_p(value: float, replicates: Floats, units: int) -> float:
     """Two-sided p of a difference that is ``value``, from its bootstrap ``replicates``: (1 + k) / (1 + replicates).
 
