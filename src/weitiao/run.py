@@ -72,6 +72,11 @@ class Run:
         return self.folder / "model"
 
     @property
+    def answers(self) -> Path:
+        """What was answered to each test item before and after, every bit of it."""
+        return self.folder / "answers.json"
+
+    @property
     def report(self) -> Path:
         """The report as JSON; report.html and card.md lie beside it."""
         return self.folder / "report.json"

@@ -202,6 +202,20 @@ def test_max_rows_takes_that_many_and_every_label_of_a_sorted_file() -> None:
         partition(Sources(dataset(rows)), max_rows=0)
 
 
+def test_fewer_rows_to_learn_from_are_some_of_more_and_leave_dev_test_and_the_question_as_they_are() -> None:
+    rows = [(f"t{n}", Category("ab"[n % 2] if n else "rare")) for n in range(1000)]
+    whole, many, few = (partition(Sources(dataset(rows)), max_train=most) for most in (None, 200, 50))
+    taken = [np.flatnonzero(found.split_of == 0) for found in (whole, many, few)]
+    assert [len(train) for train in taken[1:]] == [200, 50]
+    assert set(taken[2]) < set(taken[1]) < set(taken[0])
+    for split in (1, 2):
+        held = [np.flatnonzero(found.split_of == split).tolist() for found in (whole, many, few)]
+        assert held[0] == held[1] == held[2]
+    assert whole.task == many.task == few.task
+    assert sum(few.counts["train"].values()) == 50
+    assert Counter(reason for reason, _ in few.dropped.values()) == {"over_max_train": len(taken[0]) - 50}
+
+
 def test_categories_are_sorted_and_the_question_names_them_in_the_language_of_the_data() -> None:
     words.set_language("zh")
     english = partition(Sources(dataset(texts(9)))).task

@@ -6,6 +6,7 @@ from sklearn import metrics as sklearn
 
 from fake_answers import SPAM, drawn, named
 from weitiao.errors import DataError
+from weitiao.evaluation.classification import unusable_share
 from weitiao.evaluation.metrics import details, scores
 
 THREE = ("好评", "差评", "中性")
@@ -105,3 +106,26 @@ def test_every_score_stands_within_its_interval_and_its_scale(pairs: list[tuple[
     for name, score in found.items():
         assert 0 <= score.low <= score.value <= score.high <= 1, name
         assert 0 < score.count <= 2 * len(pairs)
+
+
+def test_an_answer_that_names_no_category_is_wrong_and_counted_apart() -> None:
+    answers = named(["a", "a", "a", "b"], ["a", "", "b", ""])
+    found, said = scores(answers, ("a", "b")), details(answers, ("a", "b"))
+    assert said["confusion"] == [[1, 1], [0, 0]]
+    assert said["unusable"] == [1, 1]
+    assert [row["support"] for row in said["per_class"]] == [3, 1]
+    for name, theirs in (("f1", sklearn.f1_score), ("recall", sklearn.recall_score)):
+        values = theirs(answers.gold, answers.predicted, labels=["a", "b"], average=None, zero_division=0)
+        assert [found[f"{name}/{label}"].value for label in "ab"] == pytest.approx(values)
+    assert found["accuracy"].value == 1 / 4
+    share = unusable_share(answers)
+    assert share is not None
+    assert (share.value, share.count) == (0.5, 4)
+
+
+def test_a_model_that_never_names_a_category_scores_nothing() -> None:
+    found = scores(named(["a", "b"], ["", ""]), ("a", "b"))
+    assert {name: score.value for name, score in found.items()} == dict.fromkeys(
+        ("accuracy", "macro_f1", "f1/a", "f1/b", "recall/a", "recall/b"), 0.0
+    )
+    assert "unusable" not in details(named(["a"], ["a"]), ("a", "b"))

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ import pytest
 
 import sample_reports
 from sample_reports import with_added
+from seen_page import HOSTILE, Page
 from weitiao import words
-from weitiao.evaluation import measures, report
+from weitiao.evaluation import frame, measures, report
 from weitiao.evaluation.metrics import Answers, Difference, Score, details, differences, scores
 from weitiao.evaluation.report import card_markdown, report_html
 from weitiao.evaluation.report_json import visible
@@ -29,48 +29,7 @@ REPORTS: dict[str, Callable[[], dict[str, Any]]] = {
     "evaluation": sample_reports.evaluation_report,
 }
 EVALUATION = Path(report.__file__).parent
-HOSTILE = (
-    "\"'><script>alert(1)</script ></script><img src=x onerror=alert(2)>&amp;{{7*7}}"
-    "\x1b[31m\u202e\ud800</title></style>]]>-->\u2028"
-)
-VOID = {"meta", "input", "link", "img", "br"}
 CHROMIUM = shutil.which("chromium")
-
-
-class Page(HTMLParser):
-    """What a browser would see: elements with attributes, the visible text, the text of each kind of script."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.texts: list[tuple[str, str]] = []  # class of the innermost element with one, text
-        self.scripts: list[tuple[str, str]] = []
-        self.classes: list[str] = []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-            self.classes.append(dict(attrs).get("class") or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-        self.classes.pop()
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "script":
-            kind = next(attributes for tag, attributes in reversed(self.elements) if tag == "script")
-            self.scripts.append((kind.get("type") or "", data))
-        elif self.open and self.open[-1] != "style" and data.strip():
-            self.texts.append((self.classes[-1], data.strip()))
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(text.split()) for _, text in self.texts)
 
 
 def _sentences() -> Iterator[str]:
@@ -160,13 +119,13 @@ def test_nothing_is_loaded_and_only_the_own_script_may_run(made: dict[str, Any])
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     for kind, text in page.scripts:
-        assert kind == "application/json" or report._digest(text) in policy
+        assert kind == "application/json" or frame.digest(text) in policy
     style = html.split("<style>")[1].split("</style>")[0]
-    assert f"style-src {report._digest(style)}" in policy
+    assert f"style-src {frame.digest(style)}" in policy
 
 
 def test_the_script_writes_text_and_never_markup() -> None:
-    script = (EVALUATION / "page/page.js").read_text(encoding="utf-8")
+    script = "".join((EVALUATION / "page" / name).read_text(encoding="utf-8") for name in ("rows.js", "page.js"))
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval|Function\(|fetch|import", script)
 
 

@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weitiao.errors import SettingsError
-from weitiao.settings import Settings, parse_settings, settings_yaml
+from weitiao.settings import Settings, comparison_names, comparison_yaml, parse_settings, settings_yaml
+from weitiao.settings.allowed import METRICS
 from weitiao.settings.forms import Form, forms
-from weitiao.settings.schema import METRICS
 
 TEXT = st.text(
-    st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n\t:#'\"\\{}[]*&!|>%@`, "), min_size=1
+    st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n\t:#'\"\\{}[]*&!|>%@`, "),
+    min_size=1,
+    max_size=60,
 )
 
 
@@ -49,6 +51,7 @@ def values(form: Form) -> st.SearchStrategy[Any]:
         "metric_for_best_model": st.sampled_from([*METRICS, "f1/垃圾 #短信"]),
         "warmup_steps": st.none(),
         "tokenizer": st.none(),  # for fresh models alone
+        "curve": st.sampled_from(["auto", "off", "50,100, 200"]),
         "val_size": st.floats(0, 0.4),
         "test_size": st.floats(0, 0.5),
     }
@@ -66,19 +69,30 @@ def values(form: Form) -> st.SearchStrategy[Any]:
     return st.none() | strategy if form.optional else strategy
 
 
+OF_A_RUN = [name for name in forms() if name not in comparison_names()]
 ANY = st.fixed_dictionaries({name: values(form) for name, form in forms().items()})
+ANY_OF_A_RUN = st.fixed_dictionaries({name: values(forms()[name]) for name in OF_A_RUN})
 
 
 @settings(max_examples=60, deadline=None)
-@given(made=ANY, reason=TEXT)
+@given(made=ANY_OF_A_RUN, reason=TEXT)
 def test_written_and_read_again_is_the_same(made: dict[str, Any], reason: str, tmp_path_factory: Any) -> None:
     before = Settings(**made)
     file = tmp_path_factory.mktemp("round") / "settings.yaml"
     file.write_text(settings_yaml(before, dict.fromkeys(forms(), reason)), encoding="utf-8")
     parsed = parse_settings([str(file)])
     assert parsed.settings == before
-    assert parsed.given == {name for name in forms() if made[name] is not None}
+    assert parsed.given == {name for name in OF_A_RUN if made[name] is not None}
     assert parsed.translations == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(made=ANY)
+def test_a_comparison_is_written_with_what_is_its_own(made: dict[str, Any], tmp_path_factory: Any) -> None:
+    before = Settings(**made)
+    file = tmp_path_factory.mktemp("round") / "given.yaml"
+    file.write_text(comparison_yaml(before), encoding="utf-8")
+    assert parse_settings([str(file)]).settings == before
 
 
 def test_every_setting_stands_in_the_file_with_its_reason() -> None:
@@ -86,7 +100,7 @@ def test_every_setting_stands_in_the_file_with_its_reason() -> None:
     lines = settings_yaml(made, {"learning_rate": "LoRA learns\nwell at 2e-4"}).splitlines()
     assert "version: 1" in lines
     names = [line.split(":")[0] for line in lines if line and not line.startswith("#")]
-    assert names == ["version", *forms()]
+    assert names == ["version", *OF_A_RUN]
     (line,) = [line for line in lines if line.startswith("learning_rate")]
     assert line.split() == ["learning_rate:", "0.0002", "#", "LoRA", "learns", "well", "at", "2e-4"]
     assert [line for line in lines if line.startswith("# ")][1:] == [

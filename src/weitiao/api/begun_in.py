@@ -15,6 +15,7 @@ from weitiao.run import Run
 from weitiao.settings import Settings
 from weitiao.words import t
 
+_USUAL = ("runs", "comparisons")  # where a folder lies that was not named
 _DATA = ("data", "dev", "test")
 _PATHS = (*_DATA, "model", "tokenizer", "template")
 
@@ -51,7 +52,8 @@ def with_paths_in(folder: Path, own: Settings) -> Settings:
 
 def _told_by(folder: Path, own: Settings) -> list[Path]:
     """The directory from which a run's ``folder`` bears the name that its settings gave it; none where it does not."""
-    named = Path(own.output_dir) if own.output_dir else Path("runs", folder.name)
+    usual = folder.parent.name if folder.parent.name in _USUAL else _USUAL[0]
+    named = Path(own.output_dir) if own.output_dir else Path(usual, folder.name)
     if named.is_absolute() or ".." in named.parts or folder.parts[-len(named.parts) :] != named.parts:
         return []
     return [Path(*folder.parts[: -len(named.parts)])]

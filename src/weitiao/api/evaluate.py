@@ -32,7 +32,7 @@ from weitiao.evaluation.answers import Answers, confidences, select
 from weitiao.evaluation.marked import shown_answers
 from weitiao.evaluation.metrics import Score, details, scores
 from weitiao.evaluation.spans import same_spans
-from weitiao.example import names_of
+from weitiao.example import names_of, told
 from weitiao.models.anatomy import Model, parameter_count
 from weitiao.run import Run, locked
 from weitiao.settings import Settings
@@ -105,7 +105,7 @@ def evaluate(
             found = scores(answers, scored.task.categories)
             report = {
                 **_frame(respondent, engine.model),
-                "task": asdict(scored.task),
+                "task": told(scored.task),
                 "data": _data_facts(scored, ledger),
                 "after": {"scores": _json(found), "details": details(answers, scored.task.categories)},
                 "items": _items(scored, answers),

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from weitiao.codec import Encoding
 from weitiao.data.dataset import Dataset, Hints, open_dataset
@@ -152,7 +152,13 @@ def open_given(settings: Settings) -> Sources:
 def divide(sources: Sources, settings: Settings) -> Opened:
     """Read all rows once, and give each its split."""
     divided = partition(
-        sources, settings.val_size, settings.test_size, settings.seed, settings.question, settings.max_samples
+        sources,
+        settings.val_size,
+        settings.test_size,
+        settings.seed if settings.split_seed is None else settings.split_seed,
+        settings.question,
+        settings.max_samples,
+        settings.max_train_samples,
     )
     return Opened(sources, divided)
 
@@ -187,7 +193,7 @@ def encode_rows(
 ) -> None:
     """Fill ``prepared`` and ``ledger``. ModelError, which names the row, where the template fails; both then hold what
     came before it."""
-    kept = {"dev": _Smallest(MOST_ITEMS), "test": _Smallest(MOST_ITEMS)}
+    kept: dict[str, Smallest[Item]] = {"dev": Smallest(MOST_ITEMS), "test": Smallest(MOST_ITEMS)}
     with ExitStack() as stack:
         if writer is not None:
             stack.enter_context(writer)
@@ -206,7 +212,7 @@ def encode_rows(
                         writer.add(result.row)
                 else:
                     kept[split].add(content_key(example), Item(example, scored_row(example, result.row, form)))
-    prepared.dev, prepared.test = kept["dev"].items(), kept["test"].items()
+    prepared.dev, prepared.test = kept["dev"].things(), kept["test"].things()
 
 
 def naming_row(work: Callable[[Sequence[Example]], _T], examples: Sequence[Example]) -> _T:
@@ -306,22 +312,23 @@ def prove(prepared: Prepared, ledger: Ledger, cutoff_len: int) -> None:
         raise DataError(t("no row is left to learn from"), t("weitiao check shows why each row was dropped"))
 
 
-class _Smallest:
-    """The items with the smallest keys, of any number: a sample that does not depend on the file's order."""
+class Smallest(Generic[_T]):
+    """The things with the smallest keys, of any number: a sample that does not depend on the file's order."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._heap: list[tuple[int, int, Item]] = []
+        self._heap: list[tuple[int, int, _T]] = []
         self._seen = 0
 
-    def add(self, key: int, item: Item) -> None:
+    def add(self, key: int, thing: _T) -> None:
+        """Consider one more."""
         self._seen += 1
-        entry = (-key, -self._seen, item)
+        entry = (-key, -self._seen, thing)
         if len(self._heap) < self._count:
             heapq.heappush(self._heap, entry)
         else:
             heapq.heappushpop(self._heap, entry)
 
-    def items(self) -> list[Item]:
+    def things(self) -> list[_T]:
         """In reading order."""
-        return [item for _, _, item in sorted(self._heap, key=lambda entry: -entry[1])]
+        return [thing for _, _, thing in sorted(self._heap, key=lambda entry: -entry[1])]

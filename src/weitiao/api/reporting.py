@@ -23,10 +23,11 @@ from weitiao.evaluation.marked import shown_answers
 from weitiao.evaluation.metrics import details, differences, scores
 from weitiao.evaluation.report import report_html
 from weitiao.evaluation.verdict import verdict
-from weitiao.example import Task
+from weitiao.example import Task, told
 from weitiao.lineage import Lineage
 from weitiao.models.anatomy import parameter_count
 from weitiao.run import Run, read_events, write_whole
+from weitiao.settings import comparison_names
 from weitiao.training import machine
 from weitiao.words import Language, language, t
 
@@ -41,9 +42,17 @@ class Spent:
     seconds: float
 
 
-def publish(
-    run: Run, session: Session, lineage: Lineage, before: Answers, after: Answers, best_step: int, spent: Spent
-) -> Mapping[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the test items were answered before and after, and what changed beside the task (report.json's form)."""
+
+    before: Answers
+    after: Answers
+    best_step: int
+    side_effects: Mapping[str, Any]
+
+
+def publish(run: Run, session: Session, lineage: Lineage, judged: Judged, spent: Spent) -> Mapping[str, Any]:
     """Write report.json, report.html and card.md, the first last: a run with a report has finished."""
     events = list(read_events(run.events))
     report = {
@@ -52,13 +61,14 @@ def publish(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "weitiao": __version__,
         "command": f"weitiao train {run.settings}",
-        "task": asdict(session.task),
+        "task": told(session.task),
         "model": _model(session),
         "data": _data_facts(session, lineage.data),
-        **_compared(session, before, after),
-        "items": compared_items(session.test, before, after),
+        **_compared(session, judged.before, judged.after),
+        "side_effects": judged.side_effects,
+        "items": compared_items(session.test, judged.before, judged.after),
         "curve": [_picked(event, "step", "loss", "learning_rate") for event in events if event["kind"] == "step"],
-        "evaluations": _evaluations(events, best_step),
+        "evaluations": _evaluations(events, judged.best_step),
         "cost": _cost(session, events, spent),
         "mask": _mask(session),
         "settings": _settings(session),
@@ -194,7 +204,7 @@ def _mask(session: Session) -> list[dict[str, Any]]:
 
 
 def _settings(session: Session) -> dict[str, Any]:
-    values = session.settings.model_dump(mode="json")
+    values = session.settings.model_dump(mode="json", exclude=set(comparison_names()))
     return {name: {"value": value, "reason": session.reasons.get(name)} for name, value in values.items()}
 
 

@@ -43,7 +43,7 @@ from weitiao.objectives.form import Form
 from weitiao.objectives.objective import Objective, make_objective
 from weitiao.objectives.row import Row
 from weitiao.process import give_back
-from weitiao.settings import TOKEN_KINDS, Settings
+from weitiao.settings import TOKEN_KINDS, Settings, comparison_names
 from weitiao.training import machine
 from weitiao.training.budget import Budget
 from weitiao.training.chance import generator, seed_for
@@ -225,7 +225,7 @@ def _learner(source: ModelSource, settings: Settings, use: Use, steps: int) -> t
 
 def lineage_of(session: Session) -> Lineage:
     """Fingerprints of what decides the result's bits: of the settings all values, those that were derived too."""
-    decided = session.settings.model_dump(mode="json", exclude={"output_dir", "lang"})
+    decided = session.settings.model_dump(mode="json", exclude={"output_dir", "lang", *comparison_names()})
     return Lineage(
         base=session.source.digest,
         data=session.opened.digest(),

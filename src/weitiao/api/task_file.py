@@ -6,12 +6,12 @@ Separate because training writes it and everything that uses a result reads it, 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from weitiao.errors import ModelError
-from weitiao.example import Kind, Task
+from weitiao.example import Kind, Task, told
 from weitiao.run import Run, write_whole
 from weitiao.words import t
 
@@ -30,7 +30,7 @@ class TrainedTask:
 
 def write_task(run: Run, trained: TrainedTask) -> None:
     """Write ``task.json``, whole or not at all. Raises MachineError."""
-    stored = {"version": _VERSION, **asdict(trained.task)}
+    stored = {"version": _VERSION, **told(trained.task)}
     stored |= {"cutoff_len": trained.cutoff_len, "precision": trained.precision, "template": trained.template}
     write_whole(_path(run), json.dumps(stored, ensure_ascii=False, indent=1))
 

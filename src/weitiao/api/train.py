@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from contextlib import chdir
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from peft import PeftModel
 from weitiao.api.begun_in import begun_in
 from weitiao.api.listener import Listener
 from weitiao.api.probe import probe, take
-from weitiao.api.reporting import Spent, publish
+from weitiao.api.reporting import Judged, Spent, publish
 from weitiao.api.session import Session, build, lineage_of
+from weitiao.api.side_effects import NOTHING, answered_beside, beside, side_effects_json
 from weitiao.api.steps import Best, Course, take_steps
 from weitiao.api.stopping import StopRequest, how_to_resume
 from weitiao.api.task_file import TrainedTask, write_task
@@ -32,7 +33,7 @@ from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.ask import ask
 from weitiao.evaluation.commonest import commonest_answers, nothing_marked
 from weitiao.evaluation.marked import gold_json, in_words
-from weitiao.evaluation.stored import answers_from_json, answers_json
+from weitiao.evaluation.stored import Given, given_from_json, given_json
 from weitiao.example import names_of
 from weitiao.lineage import Lineage, differences, digest_json
 from weitiao.methods import save_result
@@ -49,20 +50,31 @@ from weitiao.words import t
 _SHOWN_ANSWERS = 4
 
 
-def train(settings: Settings, listen: Listener = lambda kind, facts: None) -> Run:
+@dataclass(frozen=True)
+class Known:
+    """What need not be asked: what the untuned model has answered already, and, when not ``beside``, side effects."""
+
+    before: Given | None = None
+    beside: bool = True
+
+
+NOTHING_KNOWN = Known()
+
+
+def train(settings: Settings, listen: Listener = lambda kind, facts: None, known: Known = NOTHING_KNOWN) -> Run:
     """Tune as ``settings`` say, into a new run folder. Raises Stopped when asked to stop; the run can be resumed."""
     run = Run(_new_folder(settings))
     with locked(run), StopRequest() as stop:
         try:
             write_whole(run.given, settings_yaml(settings, {}))  # first, so that a run killed while loading can go on
-            return _run(run, settings, listen, stop)
+            return _run(run, settings, listen, stop, known)
         except BaseException:
             if not run.lineage.is_file():  # nothing has begun: leave nothing half-written
                 shutil.rmtree(run.folder, ignore_errors=True)
             raise
 
 
-def resume(folder: Path, listen: Listener = lambda kind, facts: None) -> Run:
+def resume(folder: Path, listen: Listener = lambda kind, facts: None, known: Known = NOTHING_KNOWN) -> Run:
     """Go on with an unfinished run from its last whole checkpoint, to the same bits as without the interruption.
 
     Raises SettingsError when the data, the settings, the tokenizer or the base have changed since.
@@ -72,7 +84,7 @@ def resume(folder: Path, listen: Listener = lambda kind, facts: None) -> Run:
         raise SettingsError(t("{run} has finished", run=folder), t("see {report}", report=run.folder / "report.html"))
     given = parse_settings([str(run.given)]).settings
     with locked(run), StopRequest() as stop, chdir(begun_in(run, given)):  # where its relative paths lead
-        _run(run, given, listen, stop)
+        _run(run, given, listen, stop, known)
     return Run(folder)
 
 
@@ -93,7 +105,7 @@ def _new_folder(settings: Settings) -> Path:
     return folder
 
 
-def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> Run:
+def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest, already: Known) -> Run:
     started = time.monotonic()
     run.work.mkdir(parents=True, exist_ok=True)
     known = _known_lineage(run)  # then its ledger is written, and stays as it is where resuming is refused
@@ -114,13 +126,19 @@ def _run(run: Run, settings: Settings, listen: Listener, stop: StopRequest) -> R
         events.add("plan", **asdict(session.planned), steps=session.pace.rate.steps, engine=session.engine.name)
         if len(session.dev) == 1:
             events.add("warning", message=t("one dev row is too few to choose by: the last checkpoint is taken"))
-        before = _answers_before(run, session, stop, listen)
+        before = _answers_before(run, session, already.before, stop, listen)
+        asked = beside(session) if already.beside else NOTHING
+        beside_before = answered_beside(session, asked, run.work / "beside-before.json")
         if not session.new_head:
-            listen("untuned", {"answers": _first_answers(session, before)})
+            listen("untuned", {"answers": _first_answers(session, before.answers)})
         best = take_steps(Course(run, session, stop, events), checkpoint)
         after = _finish(run, session, best, stop, listen)
+        changed = side_effects_json(
+            asked, beside_before, answered_beside(session, asked, run.work / "beside-after.json")
+        )
         spent = Spent(run, time.monotonic() - started)
-        publish(run, session, lineage, before, after, best.step, spent)
+        write_whole(run.answers, json.dumps({"before": given_json(before), "after": given_json(after)}))
+        publish(run, session, lineage, Judged(before.answers, after.answers, best.step, changed), spent)
         events.add("end", seconds=spent.seconds, best_step=best.step)
         events.force()
         shutil.rmtree(run.work, ignore_errors=True)
@@ -224,22 +242,28 @@ def _bytes_in(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _answers_before(run: Run, session: Session, stop: StopRequest, listen: Listener) -> Answers:
+def _answers_before(run: Run, session: Session, known: Given | None, stop: StopRequest, listen: Listener) -> Given:
     """The untuned model's answers to the test items; kept, so that a resumed run does not ask again.
 
     A head that was just drawn answers by chance: in its place stand the answers that need no model.
     """
-    if session.new_head and session.task.kind == "mark":
-        return nothing_marked([gold_json(gold_spans(item.example), item.example.text) for item in session.test])
+    items = tuple(item.example.id for item in session.test)
     if session.new_head:
-        gold = [names_of(item.example.label) for item in session.test]
-        return commonest_answers(gold, session.task, session.prepared.counts["train"], session.prepared.train_rows)
+        return Given(items, _without_a_model(session), 0.0)
     kept = run.work / "before.json"
     if kept.is_file():
-        return answers_from_json(json.loads(kept.read_text(encoding="utf-8")))
-    answers = _ask_test(run, session, "before", stop, listen)
-    write_whole(kept, json.dumps(answers_json(answers)))
-    return answers
+        return given_from_json(json.loads(kept.read_text(encoding="utf-8")))
+    found = known.to(items) if known else None
+    given = Given(items, found, known.seconds) if known and found else _ask_test(run, session, "before", stop, listen)
+    write_whole(kept, json.dumps(given_json(given)))
+    return given
+
+
+def _without_a_model(session: Session) -> Answers:
+    if session.task.kind == "mark":
+        return nothing_marked([gold_json(gold_spans(item.example), item.example.text) for item in session.test])
+    gold = [names_of(item.example.label) for item in session.test]
+    return commonest_answers(gold, session.task, session.prepared.counts["train"], session.prepared.train_rows)
 
 
 def _first_answers(session: Session, before: Answers) -> list[dict[str, str]]:
@@ -253,12 +277,14 @@ def _first_answers(session: Session, before: Answers) -> list[dict[str, str]]:
     ]
 
 
-def _ask_test(run: Run, session: Session, when: str, stop: StopRequest, listen: Listener) -> Answers:
+def _ask_test(run: Run, session: Session, when: str, stop: StopRequest, listen: Listener) -> Given:
+    began = time.monotonic()
+
     def progress(done: int, count: int) -> None:
         stop.obey(t("stopped while the test items were answered"), how_to_resume(run))
         listen("scoring", {"when": when, "done": done, "count": count})
 
-    return ask(
+    answers = ask(
         session.engine,
         [(item.example, item.row) for item in session.test],
         session.task,
@@ -268,9 +294,10 @@ def _ask_test(run: Run, session: Session, when: str, stop: StopRequest, listen: 
         session.settings.max_new_tokens,
         progress,
     )
+    return Given(tuple(item.example.id for item in session.test), answers, round(time.monotonic() - began, 2))
 
 
-def _finish(run: Run, session: Session, best: Best, stop: StopRequest, listen: Listener) -> Answers:
+def _finish(run: Run, session: Session, best: Best, stop: StopRequest, listen: Listener) -> Given:
     """Take the best checkpoint's weights, answer the test items with them, and write the result."""
     chosen = next((found for found in checkpoints(run.checkpoints) if found.step == best.step), None)
     if chosen is None:

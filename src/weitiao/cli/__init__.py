@@ -48,6 +48,12 @@ COMMANDS: dict[str, Command] = {
         "weitiao.cli.train", lambda: t("tune a model on your data, or go on with a run"), True, "[FILE.yaml|RUN]"
     ),
     "evaluate": Command("weitiao.cli.evaluate", lambda: t("score a run or a model, with intervals"), True, "RUN|MODEL"),
+    "compare": Command(
+        "weitiao.cli.compare",
+        lambda: t("should I tune? every way of doing the task, on the same items"),
+        True,
+        "[FILE.yaml|COMPARISON]",
+    ),
     "predict": Command(
         "weitiao.cli.predict", lambda: t("labels or replies for every row of a file"), True, "RUN|MODEL"
     ),

@@ -36,7 +36,7 @@ def describe() -> str:
 
 def command(arguments: list[str]) -> None:
     """Check, show, and raise what stands against training."""
-    from weitiao.cli.own_flags import take_flags
+    from weitiao.cli.own_flags import refuse_comparison, take_flags
 
     own, others = take_flags(arguments, ("rows",))
     rows = _count(own.get("rows", "3"))
@@ -44,6 +44,7 @@ def command(arguments: list[str]) -> None:
     from weitiao.settings import parse_settings
 
     parsed = parse_settings(others, word="data", required=("data",))
+    refuse_comparison(parsed.given, "check")
     announce(parsed)
     from weitiao.api.check import check
 

@@ -34,16 +34,23 @@ def command_help(name: str, module: Any, word: str | None) -> str:
     """What ``weitiao NAME --help`` shows. ``word`` is what a command takes beside settings; None if it takes none.
 
     The description may have several paragraphs, with lines kept as they are. ``module.USED`` names the settings that
-    the command reads, where these are not all.
+    the command reads, where these are not all that a run has.
     """
     lines = [] if word else _parameters(name, module.command)
     usage = t("usage: weitiao {name} {word} [--SETTING VALUE …]", name=name, word=word) if word else lines.pop(0)
     text = [usage, "", *(line for part in module.describe().split("\n") for line in _paragraph(part)), *lines]
     if word:
-        from weitiao.settings.reference import settings_help
-
-        text += ["", settings_help(terminal_columns(), vars(module).get("USED"))]
+        text += ["", listed_settings(name, module, terminal_columns())]
     return "\n".join([*text, "", t("also:"), *_definitions(_common())])
+
+
+def listed_settings(name: str, module: Any, columns: int) -> str:
+    """The settings that the command reads: a comparison reads those of a run and its own, other commands no such."""
+    from weitiao.settings.forms import comparison_names, forms
+    from weitiao.settings.reference import settings_help
+
+    every = forms().keys()
+    return settings_help(columns, vars(module).get("USED", every if name == "compare" else every - comparison_names()))
 
 
 def _parameters(name: str, function: Callable[..., object]) -> list[str]:

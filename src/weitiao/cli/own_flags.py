@@ -1,6 +1,6 @@
 """The flags of a command that takes settings and has some of its own, which are no settings of a run.
 
-Separate because ``evaluate`` and ``predict`` both have such flags, and a setting that has no effect must not pass.
+Separate because several commands have such flags, and a setting that has no effect must not pass.
 """
 
 from __future__ import annotations
@@ -37,6 +37,18 @@ def take_flags(
         else:
             others.append(word)
     return found, others
+
+
+def refuse_comparison(given: Iterable[str], command: str) -> None:
+    """Raise SettingsError for settings of a comparison: no other command reads them."""
+    from weitiao.settings import comparison_names
+
+    unused = sorted(comparison_names() & set(given))
+    if unused:
+        raise SettingsError(
+            t("weitiao {command} has no use for {names}", command=command, names=", ".join(unused)),
+            t("leave it out: it is a setting of weitiao compare"),
+        )
 
 
 def refuse_unused(given: Iterable[str], used: Collection[str], command: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weitiao.cli.output import output
+from weitiao.cli.own_flags import refuse_comparison
 from weitiao.process import importing
 from weitiao.words import t
 
@@ -19,9 +20,10 @@ def describe() -> str:
 
 def command(arguments: list[str]) -> None:
     """Show the plan."""
-    from weitiao.settings import parse_settings
+    from weitiao.settings import comparison_names, parse_settings
 
     parsed = parse_settings(arguments)
+    refuse_comparison(parsed.given, "plan")
     from weitiao.cli.train import announce
     from weitiao.cli.watch import watching
 
@@ -60,7 +62,7 @@ def command(arguments: list[str]) -> None:
             "ledger": found.ledger,
             "settings": {
                 name: {"value": value, "reason": found.reasons.get(name)}
-                for name, value in found.settings.model_dump(mode="json").items()
+                for name, value in found.settings.model_dump(mode="json", exclude=set(comparison_names())).items()
             },
         }
     )

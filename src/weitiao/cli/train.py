@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weitiao.cli.output import output
+from weitiao.cli.own_flags import refuse_comparison
 from weitiao.errors import SettingsError
 from weitiao.process import importing
 from weitiao.words import t
@@ -38,6 +39,7 @@ def command(arguments: list[str]) -> None:
         from weitiao.settings import parse_settings
 
         parsed = parse_settings(arguments)
+        refuse_comparison(parsed.given, "train")
         announce(parsed)
     with importing():
         from weitiao.api.train import resume, train

@@ -57,7 +57,7 @@ class _Teller:
                 self._shown.say(facts["note"])
             case "rows":
                 self._shown.say(ledger_line(facts))
-                if facts["rows"] != facts["train"]:  # texts were cut, or joined
+                if facts.get("rows") != facts.get("train"):  # texts were cut, or joined
                     self._shown.say(_rows_line(facts))
             case "tokenizer":
                 self._shown.say(_tokenizer_line(facts))
@@ -70,7 +70,8 @@ class _Teller:
             case "probe":
                 self._shown.say(_probe_line(facts))
             case "scoring":
-                when = t("asking before") if facts["when"] == "before" else t("asking after")
+                titles = {"before": t("asking before"), "after": t("asking after")}
+                when = titles.get(facts.get("when", ""), t("asking"))
                 self._shown.move(when, facts["done"], facts["count"], "")
             case "step":
                 self._step(facts)
@@ -91,6 +92,14 @@ class _Teller:
                 self._shown.say(
                     t("dev no longer improves: stopping; step {step} was the best", step=facts["best_step"])
                 )
+            case "arms":
+                self._shown.say(t("arms: {names}", names=", ".join(facts["arms"])))
+            case "arm":
+                self._shown.say(t("arm {number} of {count}: {name}", **facts))
+            case "point":
+                self._shown.say(t("learning curve: {rows} rows", rows=facts["rows"]))
+            case "judging":
+                self._shown.say(t("comparing the answers"))
             case "warning":
                 self._shown.say(t("warning: {message}", message=facts["message"]))
 

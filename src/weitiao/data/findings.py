@@ -118,5 +118,7 @@ def _detail(places: Places, reason: str, row: int, other: int) -> str:
             return t("has no label")
         case "no_reply":
             return t("has no reply to learn from")
+        case "over_max_train":
+            return t("not among the rows to learn from that max_train_samples allows")
         case _:
             return t("not among the rows that max_samples allows")

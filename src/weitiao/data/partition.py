@@ -65,14 +65,17 @@ def partition(
     seed: int = 0,
     question: str | None = None,
     max_rows: int | None = None,
+    max_train: int | None = None,
 ) -> Partition:
     """Read all sources once and give every row its split, or the reason why it has none.
 
     Given dev and test data are kept whole, and their texts leave the others; contradicting rows all go, of equal ones
     the first stays. ``max_rows`` bounds the rows taken from ``sources.main``, chosen by hash: a file sorted by label
-    still gives every label. Two texts or more give a train split that is not empty, three give all the splits that
-    were asked for. Raises SettingsError for impossible shares, DataError when nothing is left to train on, the
-    sources are of different kinds, or the categories are fewer than 2 or more than 200.
+    still gives every label. ``max_train`` bounds those of the train split in the same way: the other splits stay as
+    they are, and a smaller number chooses some of what a larger one would. Two texts or more give a train split that is
+    not empty, three give all the splits that were asked for. Raises SettingsError for impossible shares, DataError when
+    nothing is left to train on, the sources are of different kinds, or the categories are fewer than 2 or more than
+    200.
     """
     _check_bounds(dev_share, test_share, max_rows)
     kind = _kind(sources)
@@ -80,13 +83,17 @@ def partition(
     splits = [split for _, split in sources.given]
     screening = screen(keys, splits, kind)
     if max_rows is not None:
-        _limit(screening, keys, max_rows, seed)
+        _limit(screening, keys, _free(screening, keys), max_rows, seed, "over_max_rows")
     shares = (dev_share if sources.dev is None else 0.0, test_share if sources.test is None else 0.0)
     split_of = _split(screening, keys, splits, shares, seed)
-    dropped = Drops(keys.places, screening)
-    _check_left(split_of, dropped, sources.main)
+    _check_left(split_of, Drops(keys.places, screening), sources.main)
     tally = keys.places.tally(split_of, len(SPLITS))
     task = _task(kind, keys, tally, question, sources.main)
+    if max_train is not None:  # what is asked stays the same, however few rows answer it
+        _limit(screening, keys, split_of == TRAIN, max_train, seed, "over_max_train")
+        split_of[screening.reason != USED] = DROPPED
+        tally = keys.places.tally(split_of, len(SPLITS))
+    dropped = Drops(keys.places, screening)
     counts = _counts(tally, keys.places.labels)
     problems = (*overlap_problems(keys.places, screening.findings), *balance_problems(counts, task.categories))
     return Partition(task, split_of, dropped, counts, problems, keys.rows)
@@ -112,19 +119,18 @@ def assigned(sources: Sources, partition: Partition) -> Iterator[tuple[Example |
             )
 
 
-def _limit(screening: Screening, keys: Keys, max_rows: int, seed: int) -> None:
-    """Leave out all rows of the main source but those ``max_rows`` whose contents draw the lowest numbers.
+def _limit(screening: Screening, keys: Keys, free: npt.NDArray[np.bool_], most: int, seed: int, reason: str) -> None:
+    """Of the ``free`` rows leave out all but those ``most`` whose contents draw the lowest numbers.
 
     Found by the first digits of the draws, for sorting all draws would take as much memory as the keys.
     """
-    free = _free(screening, keys)
-    if np.count_nonzero(free) <= max_rows:
+    if np.count_nonzero(free) <= most:
         return
     counts = np.zeros(1 << 16, np.int64)
     for _, drawn in keys.drawn(free, seed, "choose"):
         counts += np.bincount(_first_digits(drawn), minlength=len(counts))
-    edge = int(np.searchsorted(np.cumsum(counts), max_rows))
-    over = REASONS.index("over_max_rows")
+    edge = int(np.searchsorted(np.cumsum(counts), most))
+    over = REASONS.index(reason)
     rows_at_edge, drawn_at_edge = [], []
     for rows, drawn in keys.drawn(free, seed, "choose"):
         digits = _first_digits(drawn)
@@ -132,7 +138,7 @@ def _limit(screening: Screening, keys: Keys, max_rows: int, seed: int) -> None:
         rows_at_edge.append(rows[digits == edge])
         drawn_at_edge.append(drawn[digits == edge])
     order = np.argsort(np.concatenate(drawn_at_edge), kind="stable")
-    screening.reason[np.concatenate(rows_at_edge)[order[max_rows - int(counts[:edge].sum()) :]]] = over
+    screening.reason[np.concatenate(rows_at_edge)[order[most - int(counts[:edge].sum()) :]]] = over
 
 
 def _first_digits(drawn: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:

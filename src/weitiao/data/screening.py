@@ -16,7 +16,17 @@ from weitiao.example import Kind
 
 TRAIN, DEV, TEST = 0, 1, 2
 # Why a row is left out, by number: the statuses of keys, then what is found here and by the partition.
-REASONS = ("", "unreadable", "no_label", "no_reply", "leak", "contradiction", "duplicate", "over_max_rows")
+REASONS = (
+    "",
+    "unreadable",
+    "no_label",
+    "no_reply",
+    "leak",
+    "contradiction",
+    "duplicate",
+    "over_max_rows",
+    "over_max_train",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ would show such a value as well. Read it beside :func:`chance_error`, the mean v
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -87,10 +88,10 @@ class _ErrorInterval:
     confidence: Floats
     seed: int
 
-    def limits(self, value: float, replicates: Floats, units: int) -> Limits:
-        low, high = percentile_interval(value, replicates, units)
+    def limits(self, value: float, replicates: Floats, units: int, z: float) -> Limits:
+        low, high = percentile_interval(value, replicates, units, z)
         reflected = max(0.0, 2 * value - high), max(0.0, 2 * value - low)
-        by_chance = float(np.quantile(_errors_by_chance(self.confidence, self.seed), 0.975))
+        by_chance = float(np.quantile(_errors_by_chance(self.confidence, self.seed), NormalDist().cdf(z)))
         return 0.0 if value <= by_chance else reflected[0], reflected[1]
 
 

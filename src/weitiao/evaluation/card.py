@@ -1,25 +1,20 @@
 """``card.md``, the model card: what was tuned, on what, how good it is with intervals, its limits, how to load it.
 
-Separate from the page because Markdown has other dangers than HTML: every value is escaped, code is fenced.
+Separate from the page because a model hub reads it: front matter, one table, and the code to load the result.
 """
 
 import contextvars
-import json
 import re
 import shlex
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from weitiao.evaluation import figures, measures, sections, titles
-from weitiao.evaluation.measures import Shown
+from weitiao.evaluation.frame import SHARED
+from weitiao.evaluation.markdown import markdown_environment
 from weitiao.evaluation.report_json import complete
 from weitiao.words import Language, set_language, t
 
-_PAGE = Path(__file__).parent / "page"
 _COMMON_ENGLISH = frozenset(
     ("the", "and", "or", "of", "to", "in", "is", "are", "was", "you", "your", "it", "this", "that", "for", "with", "on")
 )
@@ -52,51 +47,7 @@ def _card(report: Mapping[str, Any], language: Language) -> str:
         "command": sections.command(report),
         "lineage": sections.lineage(report),
     }
-    return _environment().get_template("card.md").render(values)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_PAGE),
-        autoescape=False,  # not HTML: every value passes through _escaped instead
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_escaped,
-    )
-    environment.globals["t"] = t
-    environment.filters.update(quoted=_quoted, raw=_code, shown=_shown)
-    return environment
-
-
-class _Ready(str):
-    """Markdown that is safe as it is."""
-
-    __slots__ = ()
-
-
-def _escaped(value: Any) -> str:
-    if isinstance(value, _Ready):
-        return value
-    flat = " ".join(str(value).split())
-    escaped = re.sub(r"([\\`*_\[\]|~#])", r"\\\1", flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
-    # A bare address would become a link by itself.
-    return escaped.replace("://", ":\\//").replace("www.", "www\\.")
-
-
-def _quoted(value: Any) -> _Ready:
-    # A YAML string in double quotes reads \u003c as "<", as JSON does; a reader of Markdown sees no tag.
-    return _Ready(json.dumps(str(value), ensure_ascii=False).replace("<", "\\u003c"))
-
-
-def _code(value: Any) -> _Ready:
-    return _Ready(" ".join(str(value).split()).replace("```", "'''"))
-
-
-def _shown(shown: Shown | None) -> str:
-    return f"{shown.value} ({shown.interval})" if shown else "–"
+    return markdown_environment(SHARED).get_template("card.md").render(values)
 
 
 def _summary(report: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from tokenizers import Tokenizer
 
-from weitiao.evaluation.metric_group import Metric, MetricGroup, group_scores
+from weitiao.evaluation.metric_group import Metric, MetricGroup, Resampling, group_scores
 from weitiao.evaluation.overlap import han_share
 from weitiao.evaluation.statistics import Floats, Score
 
@@ -38,7 +38,7 @@ def characters_per_token(tokenizer: Tokenizer, texts: Sequence[str], seed: int =
             return total[:, :1] / total[:, 1:]
 
         group = MetricGroup((Metric(script, len(counts), top=None),), np.arange(len(counts)), ratio)
-        scores = group_scores(group, seed)
+        scores = group_scores(group, Resampling(seed))
         if script in scores:
             found[script] = scores[script]
     return found

@@ -68,6 +68,24 @@ class Curve:
     steps: list[tuple[int, list[Shown | None], bool]]
 
 
+def data(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``data.html`` lays out: what was read, and what became of every row."""
+    names = categories(report)
+    return {
+        "balance": splits(report),
+        "categories": names,
+        "colours": names if len(names) <= plots.COLOURS else [],
+        "reasons": [(titles.reason_title(name), count) for name, count in report["data"]["reasons"].items()],
+        "reason_title": titles.reason_title,
+        "outcome_title": titles.outcome_title,
+    }
+
+
+def repetition(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``settings.html`` lays out beside the command: with what settings, and of what the result was made."""
+    return {"lineage": sections.lineage(report), "settings": settings(report)}
+
+
 def splits(report: Mapping[str, Any]) -> list[Split]:
     """The splits that have rows, in their order."""
     names = categories(report)

@@ -117,6 +117,14 @@ def difference_text(measure: Measure, difference: Mapping[str, Any] | None) -> S
     return Shown(shown, t("{low} to {high}", low=bottom, high=top))
 
 
+def told(name: str, shown: Shown | None) -> str:
+    """What a hover title says of a number: ``before: 87.6 %, 95 % interval 85.2 to 89.7 %, n = 850``."""
+    if shown is None:
+        return name
+    words = t("{side}: {value}, 95 % interval {interval}", side=name, value=shown.value, interval=shown.interval)
+    return f"{words}, n = {shown.count}" if shown.count else words
+
+
 def effect(measure: Measure, difference: Mapping[str, Any] | None) -> Effect:
     """What the difference shows: nothing clear where its interval holds zero or p >= 0.05; "" where there is none."""
     value, low, high = _triple(difference)
@@ -139,6 +147,11 @@ def p_text(difference: Mapping[str, Any] | None) -> str:
 def percent(share: float, digits: int) -> str:
     """A share in percent, as the language writes it; the sign never stands alone on the next line."""
     return t("{number} %", number=f"{share * 100:.{digits}f}").replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def number_text(measure: Measure, value: float) -> str:
+    """One of several numbers that are themselves a spread, and so have no interval each."""
+    return _number(measure.unit, value, _digits(measure.unit, (value,)))
 
 
 def axis_text(unit: Unit, value: float, digits: int) -> str:

@@ -1,7 +1,7 @@
 """A group of metrics of one set of items, and how their scores and differences come from the statistics.
 
 Separate because classification, calibration, ranking and replies only say what their metrics are; the intervals, the
-pairing and the tests are the same for all of them and stand here once.
+mean over several draws of answers, the pairing and the tests are the same for all of them and stand here once.
 """
 
 from __future__ import annotations
@@ -13,35 +13,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weitiao.evaluation.statistics import (
+    REPLICATES,
     Difference,
     Floats,
     Score,
     Statistic,
+    Z,
     bootstrap,
+    correlations,
     difference_interval,
     mcnemar_exact,
+    mean_interval,
     paired_bootstrap,
     percentile_interval,
     wilson,
 )
 
 Limits = tuple[float, float]
+LimitsAt = Callable[[float], Limits]  # of the normal quantile of the level: 1.96 for 95 %
 
 
 @dataclass(frozen=True)
 class Metric:
     """One number. ``count`` is how many items stand behind it.
 
-    ``limits`` is its 95 % interval where a formula gives one; else ``interval`` makes it from the value, the
-    replicates and the number of resampled units. ``top`` is the end of its scale, which begins at 0; None when it has
-    no end. ``outcomes`` says of each item whether it was right, where McNemar's test compares two models.
-    ``inflated`` is set when a resample adds to the value by being one.
+    ``limits`` is its interval where a formula gives one; else ``interval`` makes it from the value, the replicates, the
+    number of resampled units and the quantile. ``top`` is the end of its scale, which begins at 0; None when it has no
+    end. ``outcomes`` says of each item whether it was right, where McNemar's test compares two models. ``inflated`` is
+    set when a resample adds to the value by being one.
     """
 
     name: str
     count: int
-    limits: Limits | None = None
-    interval: Callable[[float, Floats, int], Limits] = percentile_interval
+    limits: LimitsAt | None = None
+    interval: Callable[[float, Floats, int, float], Limits] = percentile_interval
     top: float | None = 1.0
     outcomes: NDArray[np.bool_] | None = None
     inflated: bool = False
@@ -57,6 +62,37 @@ class MetricGroup:
 
 
 @dataclass(frozen=True)
+class Resampling:
+    """How sure to be: which units are drawn together, how often, and at which level (its normal quantile)."""
+
+    seed: int = 0
+    clusters: Sequence[str] | None = None
+    replicates: int = REPLICATES
+    z: float = Z
+
+
+def group_scores(group: MetricGroup, resampling: Resampling) -> dict[str, Score]:
+    """The score of each metric that is defined."""
+    found = _estimates(group, resampling, paired=False)
+    return {name: _score(estimate, resampling.z) for name, estimate in found.items()}
+
+
+def mean_scores(groups: Sequence[MetricGroup], resampling: Resampling) -> dict[str, Score]:
+    """The mean over ``groups``, which are of the same items, of each metric that is defined in all of them."""
+    if len(groups) == 1:
+        return group_scores(groups[0], resampling)
+    return {name: _mean_score(draws, resampling.z) for name, draws in _common(groups, resampling).items()}
+
+
+def mean_differences(
+    before: Sequence[MetricGroup], after: Sequence[MetricGroup], resampling: Resampling
+) -> dict[str, Difference]:
+    """The mean of ``after`` minus that of ``before``, of each metric that is defined in all; all of the same items."""
+    first, second = _common(before, resampling), _common(after, resampling)
+    return {name: _difference(first[name], second[name], resampling.z) for name in first if name in second}
+
+
+@dataclass(frozen=True)
 class _Estimate:
     metric: Metric
     value: float
@@ -64,30 +100,26 @@ class _Estimate:
     units: int
     clustered: bool
 
-
-def group_scores(group: MetricGroup, seed: int, clusters: Sequence[str] | None = None) -> dict[str, Score]:
-    """The score of each metric that is defined."""
-    return {name: _score(estimate) for name, estimate in _estimates(group, seed, clusters, paired=False).items()}
-
-
-def group_differences(
-    before: MetricGroup, after: MetricGroup, seed: int, clusters: Sequence[str] | None = None
-) -> dict[str, Difference]:
-    """After minus before of each metric that is defined in both, which must be of the same items."""
-    first = _estimates(before, seed, clusters, paired=True)
-    second = _estimates(after, seed, clusters, paired=True)
-    return {name: _difference(first[name], second[name]) for name in first if name in second}
+    @property
+    def by_formula(self) -> bool:
+        return self.metric.limits is not None and not self.clustered
 
 
-def _estimates(group: MetricGroup, seed: int, clusters: Sequence[str] | None, paired: bool) -> dict[str, _Estimate]:
-    count = len(group.items)
+def _common(groups: Sequence[MetricGroup], resampling: Resampling) -> dict[str, list[_Estimate]]:
+    found = [_estimates(group, resampling, paired=True) for group in groups]
+    return {name: [one[name] for one in found] for name in found[0] if all(name in one for one in found)}
+
+
+def _estimates(group: MetricGroup, resampling: Resampling, paired: bool) -> dict[str, _Estimate]:
+    count, clusters = len(group.items), resampling.clusters
     if not count or not group.metrics:
         return {}
     own = None if clusters is None else [clusters[item] for item in group.items]
     units = count if own is None else len(set(own))
     values = group.statistic(np.ones((1, count)))[0]
-    needed = paired or own is not None or any(metric.limits is None for metric in group.metrics)
-    replicates = bootstrap(group.statistic, count, seed=seed, clusters=own) if needed else np.empty((0, len(values)))
+    replicates = np.empty((0, len(values)))
+    if paired or own is not None or any(metric.limits is None for metric in group.metrics):
+        replicates = bootstrap(group.statistic, count, resampling.replicates, resampling.seed, own)
     return {
         metric.name: _Estimate(metric, float(value), replicates[:, column], units, own is not None)
         for column, (metric, value) in enumerate(zip(group.metrics, values, strict=True))
@@ -95,30 +127,52 @@ def _estimates(group: MetricGroup, seed: int, clusters: Sequence[str] | None, pa
     }
 
 
-def _score(estimate: _Estimate) -> Score:
+def _score(estimate: _Estimate, z: float) -> Score:
     metric, value = estimate.metric, estimate.value
-    if metric.limits is not None and not estimate.clustered:
-        low, high = metric.limits
+    if metric.limits is not None and estimate.by_formula:
+        low, high = metric.limits(z)
     elif _at_an_end(estimate):
         # Every resample is the same there. A mean of values within [0, top] varies at most as right and wrong do.
         top, units = metric.top or 1.0, min(estimate.units, metric.count)
-        shared = wilson(min(value / top, 1.0) * units, units)
+        shared = wilson(min(value / top, 1.0) * units, units, z)
         low, high = shared.low * top, shared.high * top
     else:
-        low, high = metric.interval(value, estimate.replicates, estimate.units)
+        low, high = metric.interval(value, estimate.replicates, estimate.units, z)
     return Score(value, min(low, value), max(high, value), metric.count)
 
 
-def _difference(before: _Estimate, after: _Estimate) -> Difference:
-    found = paired_bootstrap(before.replicates, after.replicates, (before.value, after.value), before.units)
-    low, high, p = found.low, found.high, found.p
-    if _at_an_end(before) or _at_an_end(after):
-        low, high = difference_interval(_score(before), _score(after))
-    elif before.metric.inflated:
+def _mean_score(draws: Sequence[_Estimate], z: float) -> Score:
+    scores = [_score(draw, z) for draw in draws]
+    if len(scores) == 1:
+        return scores[0]
+    values, lows, highs = (np.array([getattr(one, end) for one in scores]) for end in ("value", "low", "high"))
+    # A draw that does not vary is at an end of its scale; that it moves with the others is the careful assumption.
+    together = _correlations(np.array([draw.replicates for draw in draws]), undefined=1.0)
+    return Score(float(values.mean()), *mean_interval(values, lows, highs, together), min(one.count for one in scores))
+
+
+def _difference(before: Sequence[_Estimate], after: Sequence[_Estimate], z: float) -> Difference:
+    every = [*before, *after]
+    values = [float(np.mean([draw.value for draw in side])) for side in (before, after)]
+    replicates = np.array([np.mean([draw.replicates for draw in side], axis=0) for side in (before, after)])
+    found = paired_bootstrap(values[1] - values[0], replicates[1] - replicates[0], before[0].units, z)
+    low, high = found.low, found.high
+    if all(one.by_formula for one in every) or any(_at_an_end(one) for one in every):
+        # With a value that is the same in every resample, any other is as good as independent.
+        together = float(_correlations(replicates, undefined=0.0)[0, 1])
+        low, high = difference_interval(_mean_score(before, z), _mean_score(after, z), together)
+    elif before[0].metric.inflated:
         low, high = 2 * found.value - high, 2 * found.value - low
-    if before.metric.outcomes is not None and after.metric.outcomes is not None and not before.clustered:
-        p = _mcnemar(before.metric.outcomes, after.metric.outcomes)
-    return Difference(found.value, min(low, found.value), max(high, found.value), p)
+    p = _mcnemar(every[0], every[1]) if len(every) == 2 else None
+    return Difference(found.value, min(low, found.value), max(high, found.value), found.p if p is None else p)
+
+
+def _correlations(replicates: Floats, undefined: float) -> Floats:
+    """``[estimates, estimates]`` from ``[estimates, replicates]``."""
+    defined = replicates[:, np.isfinite(replicates).all(axis=0)]
+    if defined.shape[1] < 2:
+        return correlations(np.zeros((len(replicates), len(replicates))), undefined)
+    return correlations(np.atleast_2d(np.cov(defined)), undefined)
 
 
 def _at_an_end(estimate: _Estimate) -> bool:
@@ -128,5 +182,8 @@ def _at_an_end(estimate: _Estimate) -> bool:
     return not defined.size or float(np.ptp(defined)) <= 1e-9 * top
 
 
-def _mcnemar(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:
-    return mcnemar_exact(int((~before & after).sum()), int((before & ~after).sum()))
+def _mcnemar(before: _Estimate, after: _Estimate) -> float | None:
+    first, second = before.metric.outcomes, after.metric.outcomes
+    if first is None or second is None or before.clustered:
+        return None
+    return mcnemar_exact(int((~first & second).sum()), int((first & ~second).sum()))

@@ -17,16 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from weitiao.evaluation.answers import Answers, Mask, canonical_order, check_same_items, select
-from weitiao.evaluation.calibration import calibration_bins, calibration_metrics, chance_error
-from weitiao.evaluation.classification import category_indices, category_metrics, category_table, confusion_matrix
-from weitiao.evaluation.metric_group import MetricGroup, group_differences, group_scores
+from weitiao.evaluation.answers import Answers, select
+from weitiao.evaluation.calibration import calibration_bins, chance_error
+from weitiao.evaluation.classification import category_indices, category_table, confusion_matrix
 from weitiao.evaluation.omissions import has_probabilities, omitted_of_categories, omitted_of_texts
 from weitiao.evaluation.overlap import bleu_tokenizer, han_share
-from weitiao.evaluation.ranking import ranking_metrics
-from weitiao.evaluation.replies import generation_metrics, loss_metrics, scored
-from weitiao.evaluation.several import several_details, several_metrics
-from weitiao.evaluation.spans import omitted_spans, span_metrics, span_table, unmatched, weaker
+from weitiao.evaluation.repeated import differences_of, scores_of
+from weitiao.evaluation.replies import scored
+from weitiao.evaluation.several import several_details
+from weitiao.evaluation.spans import omitted_spans, span_table, unmatched, weaker
 from weitiao.evaluation.statistics import Difference, Score
 
 __all__ = ["Answers", "Difference", "Score", "details", "differences", "scores"]
@@ -41,11 +40,7 @@ def scores(
     bootstrap's over clusters. The order of the items changes nothing. Raises ``DataError`` on a gold category that is
     not among ``categories``.
     """
-    order = canonical_order([answers], clusters)
-    ordered = select(answers, order)
-    groups = _groups(ordered, categories, seed, scored(ordered), np.asarray(ordered.generated, dtype=np.bool_))
-    along = _reordered(clusters, order)
-    return {name: score for group in groups for name, score in group_scores(group, seed, along).items()}
+    return scores_of([answers], categories, seed, clusters)
 
 
 def differences(
@@ -58,27 +53,14 @@ def differences(
     """After minus before of every metric that is defined in both, over the items that both have.
 
     p comes from the paired bootstrap (``statistics.bootstrap_p``), for accuracy and exact_match from McNemar's exact
-    test. The interval comes from the paired bootstrap too; where a value stands at an end of its scale and every
-    resample is the same, ``statistics.difference_interval`` joins the two intervals. With ``clusters`` p is always
-    the bootstrap's. Losses per token are compared only where both models cut the texts into the same number of
-    tokens.
+    test. The interval comes from the paired bootstrap too; of metrics whose own interval is a formula's, and where a
+    value stands at an end of its scale and every resample is the same, ``statistics.difference_interval`` joins the two
+    intervals. With ``clusters`` p is always the bootstrap's. Losses per token are compared only where both models cut
+    the texts into the same number of tokens.
 
     Raises ``ValueError`` unless both answer the same items in the same order.
     """
-    check_same_items(before, after)
-    order = canonical_order([before, after], clusters)
-    pair = select(before, order), select(after, order)
-    both = scored(pair[0]) & scored(pair[1])
-    written = np.asarray(pair[0].generated, dtype=np.bool_) & np.asarray(pair[1].generated, dtype=np.bool_)
-    along = _reordered(clusters, order)
-    found: dict[str, Difference] = {}
-    first, second = (_groups(answers, categories, seed, both, written) for answers in pair)
-    for one, other in zip(first, second, strict=False):  # one may lack the groups that need probabilities
-        found.update(group_differences(one, other, seed, along))
-    if before.kind != "classify":
-        incomparable = _incomparable(*pair, both)
-        found = {name: difference for name, difference in found.items() if name not in incomparable}
-    return found
+    return differences_of([before], [after], categories, seed, clusters)
 
 
 def details(answers: Answers, categories: Sequence[str] = ()) -> dict[str, Any]:
@@ -89,7 +71,8 @@ def details(answers: Answers, categories: Sequence[str] = ()) -> dict[str, Any]:
     and ``precision``, ``recall``, ``f1`` as scores or None), ``majority`` (``category``, ``share``: what the
     commonest answer alone would get), and with probabilities ``calibration`` (bins ``low``, ``high``, ``count``,
     ``confidence``, ``accuracy``, ``interval``) and ``ece_by_chance`` (the mean ece of a perfectly calibrated model
-    with these confidences). ``mark``: ``per_class`` (``category``, and how many spans are ``support``, ``predicted``,
+    with these confidences); where answers name no category, which ``confusion`` leaves out, ``unusable`` counts them
+    for each right category. ``mark``: ``per_class`` (``category``, and how many spans are ``support``, ``predicted``,
     ``found``), ``spans`` (right ones in all), ``weaker`` (F1 by ``borders`` whatever the type, and by ``overlap``) and
     ``unmatched`` (spans that were written and are not in the text). Else: ``tokens``, ``bytes``, ``generated``, and
     where replies were generated ``bleu_tokenizer`` and ``han_share``.
@@ -111,24 +94,6 @@ def details(answers: Answers, categories: Sequence[str] = ()) -> dict[str, Any]:
     if written.size:
         found |= {"bleu_tokenizer": bleu_tokenizer(answers.gold), "han_share": han_share(answers.gold)}
     return found | {"omitted": omitted_of_texts(answers, use)}
-
-
-def _groups(
-    answers: Answers, categories: Sequence[str], seed: int, use: Mask, written: Mask
-) -> tuple[MetricGroup, ...]:
-    if not len(answers):
-        return ()
-    if answers.kind == "mark":
-        return span_metrics(answers, categories, written), loss_metrics(answers, use)
-    if answers.kind != "classify":
-        return loss_metrics(answers, use), generation_metrics(answers, written)
-    if answers.held is not None:
-        return (several_metrics(answers, categories),)
-    gold, predicted = category_indices(answers, categories)
-    groups = [category_metrics(answers, categories)]
-    if has_probabilities(answers):
-        groups += [calibration_metrics(answers, gold, predicted, seed), ranking_metrics(answers, gold)]
-    return tuple(groups)
 
 
 def _span_details(answers: Answers, types: Sequence[str]) -> dict[str, Any]:
@@ -153,9 +118,11 @@ def _category_details(answers: Answers, categories: Sequence[str]) -> dict[str, 
     found: dict[str, Any] = {
         "items": len(answers),
         "categories": list(categories),
-        "confusion": table.tolist(),
+        "confusion": table[:, :-1].tolist(),
         "per_class": category_table(table, categories),
     }
+    if table[:, -1].any():
+        found["unusable"] = table[:, -1].tolist()
     if len(answers):
         found["majority"] = {
             "category": categories[int(support.argmax())],
@@ -165,13 +132,3 @@ def _category_details(answers: Answers, categories: Sequence[str]) -> dict[str, 
         found["calibration"] = calibration_bins(answers, gold, predicted)
         found["ece_by_chance"] = chance_error(answers, predicted)
     return found | {"omitted": omitted_of_categories(answers, table, categories)}
-
-
-def _incomparable(before: Answers, after: Answers, both: Mask) -> set[str]:
-    tokens = np.array_equal(np.asarray(before.loss_count)[both], np.asarray(after.loss_count)[both])
-    length = np.array_equal(np.asarray(before.byte_count)[both], np.asarray(after.byte_count)[both])
-    return (set() if tokens else {"loss", "perplexity"}) | (set() if length else {"bits_per_byte"})
-
-
-def _reordered(clusters: Sequence[str] | None, order: Sequence[int] | Any) -> list[str] | None:
-    return None if clusters is None else [clusters[item] for item in order]

@@ -29,7 +29,7 @@ def omitted_of_categories(answers: Answers, table: NDArray[np.int64], categories
     if not len(answers):
         return dict.fromkeys(("accuracy", "macro_f1", *_OF_PROBABILITIES), t("there are no test items"))
     omitted: dict[str, str] = {}
-    for name, row, column in zip(categories, table, table.T, strict=True):
+    for name, row, column in zip(categories, table, table.T[:-1], strict=True):
         if not row.any():
             reason = t("the test set holds no item of “{category}”", category=name)
             omitted |= {f"f1/{name}": reason, f"recall/{name}": reason}

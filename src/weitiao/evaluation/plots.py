@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from weitiao.evaluation.measures import Measure, Shown, axis_text, percent, score_text
+from weitiao.evaluation.measures import Measure, axis_text, percent, score_text, told
 from weitiao.evaluation.svg import element, line, picture, position, text, ticks, tip
 from weitiao.words import t
 
@@ -80,8 +80,14 @@ def shade(count: int, total: int) -> int:
     return min(9, math.ceil(9 * count / total)) if total and count else 0
 
 
-def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
-    """Confidence across, share that was right up; on the diagonal, confidence can be believed."""
+def reliability(
+    before: Sequence[Bin], after: Sequence[Bin], names: tuple[str, str] | None = None, height: int = 260
+) -> Markup:
+    """Confidence across, share that was right up; on the diagonal, confidence can be believed.
+
+    ``names`` are what the hover titles call the two, where they are not before and after.
+    """
+    called = names or (t("before"), t("after"))
     parts = [line("0%", "100%", "100%", "0%", "diagonal")]
     for mark in (0.0, 0.25, 0.5, 0.75, 1.0):
         place = position(mark, 0, 1)
@@ -92,9 +98,9 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
             text(-8, down, percent(mark, 0), "tick end", 4),
         ]
     largest = max([one.count for one in (*before, *after)], default=1)
-    for side, bins in (("before", before), ("after", after)):
-        parts += [_calibration_dot(side, one, largest) for one in bins]
-    return picture(260, t("Calibration: confidence against how often it was right"), "square", *parts)
+    for side, title, bins in (("before", called[0], before), ("after", called[1], after)):
+        parts += [_calibration_dot(side, title, one, largest) for one in bins]
+    return picture(height, t("Calibration: confidence against how often it was right"), "square", *parts)
 
 
 def calibration_bins(bins: Sequence[Mapping[str, Any]]) -> list[Bin]:
@@ -176,7 +182,7 @@ def _axis(measure: Measure, scores: Sequence[Mapping[str, Any]]) -> tuple[list[f
 
 def _interval(measure: Measure, side: str, score: Mapping[str, Any], low: float, high: float, y: int) -> Markup:
     shown = score_text(measure, score)
-    words = _words(t("before") if side == "before" else t("after"), shown)
+    words = told(t("before") if side == "before" else t("after"), shown)
     ends = position(score["low"], low, high), position(score["high"], low, high)
     bar = line(ends[0], y, ends[1], y, "bar")
     caps = [line(end, y - 4, end, y + 4, "bar") for end in ends]
@@ -184,18 +190,11 @@ def _interval(measure: Measure, side: str, score: Mapping[str, Any], low: float,
     return element("g", {"class": side}, tip(words), bar, *caps, dot)
 
 
-def _words(side: str, shown: Shown | None) -> str:
-    if shown is None:
-        return side
-    words = t("{side}: {value}, 95 % interval {interval}", side=side, value=shown.value, interval=shown.interval)
-    return f"{words}, n = {shown.count}" if shown.count else words
-
-
-def _calibration_dot(side: str, one: Bin, largest: int) -> Markup:
+def _calibration_dot(side: str, title: str, one: Bin, largest: int) -> Markup:
     x, y = position(one.confidence, 0, 1), position(1 - one.right, 0, 1)
     words = t(
         "{side}: {confidence} sure, {right} right (95 % interval {low} to {high}), n = {count}",
-        side=t("before") if side == "before" else t("after"),
+        side=title,
         confidence=percent(one.confidence, 0),
         right=percent(one.right, 1),
         low=f"{100 * one.low:.1f}",
@@ -289,7 +288,7 @@ def _evaluation_dot(measure: Measure, one: tuple[int, float, Mapping[str, Any]],
     x = position(step, 0, last)
     shown = score_text(measure, score)
     words = t("step {step}", step=step)
-    words = f"{words} · {_words(measure.title, shown)}" if shown else f"{words} · {measure.title}"
+    words = f"{words} · {told(measure.title, shown)}" if shown else f"{words} · {measure.title}"
     ends = [f"{_y(end, marks):.2f}%" for end in _ends(score)]
     bar = [line(x, ends[0], x, ends[1], "bar")] if len(ends) == 2 else []
     dot = element("circle", {"cx": x, "cy": f"{_y(value, marks):.2f}%", "r": 5, "class": "dot"})

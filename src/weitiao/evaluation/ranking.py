@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +39,8 @@ def ranking_metrics(answers: Answers, gold: Indices) -> MetricGroup:
     compared = present[1:] if odds.shape[1] == 2 else present
     ranked = [auroc(odds[:, category], gold == category) for category in compared]
     positives = [int((gold == category).sum()) for category in compared]
-    limits = [
-        auroc_limits(value, count, len(answers) - count) for (value, _), count in zip(ranked, positives, strict=True)
-    ]
-    metric = Metric("auroc", len(answers), (_mean([low for low, _ in limits]), _mean([high for _, high in limits])))
+    parts = [(value, count, len(answers) - count) for (value, _), count in zip(ranked, positives, strict=True)]
+    metric = Metric("auroc", len(answers), partial(_mean_limits, parts))
     influence = np.mean([moved for _, moved in ranked], axis=0)
     return MetricGroup((metric,), items, _Moved(_mean([value for value, _ in ranked]), influence).values)
 
@@ -62,14 +61,14 @@ def auroc(scores: Floats, positive: NDArray[np.bool_]) -> tuple[float, Floats]:
     return value, (shares - value) * weight
 
 
-def auroc_limits(value: float, positives: int, negatives: int) -> Limits:
-    """Newcombe's 95 % interval of one AUROC from the numbers of items on either side."""
+def auroc_limits(value: float, positives: int, negatives: int, z: float = Z) -> Limits:
+    """Newcombe's interval of one AUROC from the numbers of items on either side."""
     scale = (positives + negatives) / 2 - 1
 
     def believable(truth: float) -> bool:
         spread = 1 + scale * ((1 - truth) / (2 - truth) + truth / (1 + truth))
         variance = truth * (1 - truth) * spread / (positives * negatives)
-        return abs(value - truth) <= Z * math.sqrt(variance)
+        return abs(value - truth) <= z * math.sqrt(variance)
 
     return _border(value, 0.0, believable), _border(value, 1.0, believable)
 
@@ -81,6 +80,11 @@ class _Moved:
 
     def values(self, weights: Floats) -> Floats:
         return np.asarray(self.value + weights @ self.influence / weights.sum(axis=1))[:, None]
+
+
+def _mean_limits(parts: Sequence[tuple[float, int, int]], z: float) -> Limits:
+    limits = [auroc_limits(*part, z) for part in parts]
+    return _mean([low for low, _ in limits]), _mean([high for _, high in limits])
 
 
 def _odds(probabilities: Floats) -> Floats:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from weitiao.evaluation.answers import Answers, Mask, folded, select
 from weitiao.evaluation.metric_group import Limits, Metric, MetricGroup
 from weitiao.evaluation.overlap import BLEU_COUNTS, bleu, bleu_counts, bleu_tokenizer, chrf, chrf_counts, rouge_l
-from weitiao.evaluation.statistics import Floats, percentile_interval, wilson
+from weitiao.evaluation.statistics import Floats, percentile_interval, share_limits
 
 LARGEST_LOSS = 700.0  # nats a token; exp of more is no longer a number
 
@@ -61,9 +62,8 @@ def generation_metrics(answers: Answers, items: Mask) -> MetricGroup:
     if not chosen.size:
         return MetricGroup((), chosen, lambda weights: np.empty((len(weights), 0)))
     same = np.array([folded(one) == folded(other) for one, other in zip(part.predicted, part.gold, strict=True)])
-    share = wilson(int(same.sum()), len(same))
     metrics = (
-        Metric("exact_match", len(same), (share.low, share.high), outcomes=same),
+        Metric("exact_match", len(same), partial(share_limits, int(same.sum()), len(same)), outcomes=same),
         Metric("chrf", len(same), top=100.0),
         Metric("bleu", len(same), top=100.0),
         Metric("rouge_l", len(same)),
@@ -105,8 +105,8 @@ class _Overlaps:
         return np.column_stack([same, chrf(characters), bleu(words), rouge])
 
 
-def _perplexity_limits(value: float, replicates: Floats, units: int) -> Limits:
+def _perplexity_limits(value: float, replicates: Floats, units: int, z: float) -> Limits:
     """The interval of the loss, carried over."""
     with np.errstate(divide="ignore"):
-        low, high = percentile_interval(math.log(value), np.log(replicates), units)
+        low, high = percentile_interval(math.log(value), np.log(replicates), units, z)
     return math.exp(low), math.exp(min(high, LARGEST_LOSS))

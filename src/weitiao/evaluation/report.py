@@ -1,30 +1,20 @@
 """``report.html``: a pure function of ``report.json``, in either language. ``card.md`` has a file of its own.
 
-Separate because nothing here measures anything. The page is one file that loads nothing: its policy allows its own
-script and style sheet by digest and nothing else, every text is escaped by the template, and the rows of the test are
-JSON that the script writes as text.
+Separate because nothing here measures anything; what holds the sections together is in ``frame.py``.
 """
 
-import base64
 import contextvars
-import hashlib
-import json
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-import jinja2
-from markupsafe import Markup
 
 from weitiao.evaluation import figures, plots, sections, titles
 from weitiao.evaluation.card import card_markdown
+from weitiao.evaluation.effects import side_effects
+from weitiao.evaluation.frame import SHARED, Section, embedded, whole_page
 from weitiao.evaluation.report_json import complete
 from weitiao.words import Language, set_language, t
 
 __all__ = ["card_markdown", "report_html"]
-
-_PAGE = Path(__file__).parent / "page"
 
 
 def report_html(report: Mapping[str, Any], language: Language) -> str:
@@ -35,21 +25,8 @@ def report_html(report: Mapping[str, Any], language: Language) -> str:
 def _page(report: Mapping[str, Any], language: Language) -> str:
     set_language(language)
     report = complete(report)
-    values = {**_frame(report, language), **_told(report), **_drawn(report)}
-    return _environment().get_template("page.html").render({**values, "sections": _contents(report, values)})
-
-
-def _frame(report: Mapping[str, Any], language: Language) -> dict[str, Any]:
-    style, script = _asset("page.css"), _asset("page.js")
-    return {
-        "report": report,
-        "language": language,
-        "policy": _policy(style, script),
-        "style": Markup(style),
-        "script": Markup(script),
-        "items_json": _embedded(report["items"]),
-        "words_json": _embedded(_item_words(report)),
-    }
+    values = {"report": report, **_told(report), **_drawn(report), **_rows(report)}
+    return whole_page(SHARED, language, report["run"], _contents(report, values), values)
 
 
 def _told(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,65 +43,30 @@ def _told(report: Mapping[str, Any]) -> dict[str, Any]:
         "omissions": sections.omissions(report),
         "limits": sections.limits(report),
         "changes": _changes(report),
+        "side_effects": side_effects(report),
         "items_title": _items_title(report),
         "kept": sections.kept_sentence(report),
         "estimates": sections.estimates(report["cost"]),
-        "lineage": sections.lineage(report),
-        "command": sections.command(report),
-        "reasons": [(titles.reason_title(name), count) for name, count in report["data"]["reasons"].items()],
-        "reason_title": titles.reason_title,
-        "outcome_title": titles.outcome_title,
     }
 
 
 def _drawn(report: Mapping[str, Any]) -> dict[str, Any]:
-    names = figures.categories(report)
     return {
-        "balance": figures.splits(report),
-        "categories": names,
-        "colours": names if len(names) <= plots.COLOURS else [],
+        **figures.data(report),
+        **figures.repetition(report),
+        "command": sections.command(report),
         "confusion": figures.confusions(report),
         "calibration": figures.calibration(report),
         "curve": figures.curve(report),
         "costs": figures.costs(report["cost"]),
-        "settings": figures.settings(report),
         "mask": figures.tokens(report["mask"], report["task"]["categories"]),
         "labelled": any(token.get("label") for token in report["mask"]),
         "learned_count": sum(bool(token.get("learned")) for token in report["mask"]),
     }
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_PAGE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["t"] = t
-    return environment
-
-
-@cache
-def _asset(name: str) -> str:
-    return (_PAGE / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    own = f"style-src {_digest(style)}; script-src {_digest(script)}"
-    return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _embedded(value: Any) -> Markup:
-    # Within <script> only "<" could end the text or begin a comment; the others are for readers that are less strict.
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+def _rows(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {"items_json": embedded(report["items"]), "words_json": embedded(_item_words(report))}
 
 
 def _items_title(report: Mapping[str, Any]) -> str:
@@ -163,16 +105,17 @@ def _item_words(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _contents(report: Mapping[str, Any], values: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _contents(report: Mapping[str, Any], values: Mapping[str, Any]) -> list[Section]:
     """The sections that have something to show, in order, with their titles."""
     all_sections = (
         ("verdict", t("The result"), True),
         ("task", t("What was asked"), report["task"]["kind"] or report["mask"]),
         ("data", t("The data"), report["data"]["ledger"] or report["data"]["path"] or values["balance"]),
         ("scores", t("Before and after") if values["paired"] else t("How good it is"), values["metrics"]),
+        ("effects", t("What tuning did elsewhere"), values["side_effects"] or report["side_effects"]["note"]),
         ("items", values["items_title"], report["items"]),
         ("curve", t("How it learned"), values["curve"].loss or values["curve"].measures or values["kept"]),
         ("cost", t("What it cost"), values["costs"] or values["estimates"]),
         ("settings", t("Settings"), True),
     )
-    return [(name, title) for name, title, present in all_sections if present]
+    return [Section(name, title) for name, title, present in all_sections if present]

@@ -14,6 +14,7 @@ from weitiao.codec import Codec
 from weitiao.codec.prompt import conversation
 from weitiao.example import Example, Message, Task
 from weitiao.models.anatomy import head_width
+from weitiao.objectives.causal import without_oldest_turn
 from weitiao.objectives.row import IGNORE, Row, parts
 from weitiao.training.engine import Engine
 
@@ -83,11 +84,15 @@ def answer_tokens(codec: Codec, task: Task) -> list[tuple[int, ...]]:
 
 
 def prompts_within(examples: Sequence[Example], task: Task, codec: Codec, limit: int) -> list[NDArray[np.int32]]:
-    """The prompt of each example, its question shortened at the end where it would pass ``limit`` tokens."""
+    """The prompt of each example; where it would pass ``limit`` tokens, without the first shots and, where that is not
+    enough, without the end of its question.
+    """
     conversations = [conversation(example, task) for example in examples]
     prompts = codec.encode_prompts(conversations)
     for index, prompt in enumerate(prompts):
         messages = conversations[index]
+        while len(prompt) > limit and (fewer := without_oldest_turn(messages)) is not None:
+            messages, prompt = fewer, codec.encode_prompts([fewer])[0]
         while len(prompt) > limit and messages and messages[-1].content:
             content = messages[-1].content
             spent = max(len(content) * (len(prompt) - limit) // len(prompt), len(prompt) - limit)

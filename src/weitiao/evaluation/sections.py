@@ -55,9 +55,17 @@ def paired(report: Mapping[str, Any]) -> bool:
 
 def metric_row(report: Mapping[str, Any], name: str) -> MetricRow:
     """The row of the measure called ``name``."""
-    measure = measures.measure(name)
     before, after = (report[side]["scores"].get(name) for side in ("before", "after"))
-    difference = report["difference"].get(name)
+    return row_of(measures.measure(name), before, after, report["difference"].get(name))
+
+
+def row_of(
+    measure: Measure,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    difference: Mapping[str, Any] | None,
+) -> MetricRow:
+    """Two scores of one measure and their difference, as they are in a report."""
     return MetricRow(
         measure=measure,
         before=measures.score_text(measure, before),
@@ -248,13 +256,7 @@ def omissions(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def limits(report: Mapping[str, Any]) -> list[str]:
     """What the numbers do not say, in sentences."""
-    said = [
-        t(
-            "An interval says how far chance in drawing the test rows may have moved a number. "
-            "It does not cover data that differ."
-        ),
-        t("The test rows come from the same source as the training rows. Texts from elsewhere can give other results."),
-    ]
+    said = limits_of_any_test()
     few = [name for name, count in test_counts(report).items() if count < FEW_ROWS and name]
     if few and report["task"]["kind"] == "classify":
         said.append(
@@ -269,11 +271,21 @@ def limits(report: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def limits_of_any_test() -> list[str]:
+    """What no test on rows of the same source can say."""
+    return [
+        t(
+            "An interval says how far chance in drawing the test rows may have moved a number. "
+            "It does not cover data that differ."
+        ),
+        t("The test rows come from the same source as the training rows. Texts from elsewhere can give other results."),
+    ]
+
+
 def command(report: Mapping[str, Any]) -> str:
     """The command that gives this report again."""
-    given = report["command"]
-    if given:
-        return given if isinstance(given, str) else shlex.join(given)
+    if report["command"]:
+        return str(report["command"])
     run = shlex.quote(report["run"] or "RUN")
     if report["before"]["scores"] or report["curve"]:
         return f"weitiao train runs/{run}/settings.yaml"

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from weitiao.evaluation.answers import HALF, Answers, Mask
-from weitiao.evaluation.metric_group import Limits, Metric, MetricGroup
-from weitiao.evaluation.statistics import Floats, Score, wilson
+from weitiao.evaluation.classification import f1_limits
+from weitiao.evaluation.metric_group import Metric, MetricGroup
+from weitiao.evaluation.statistics import Floats, Score, share_limits, wilson
 from weitiao.words import t
 
 
@@ -36,9 +38,8 @@ def several_metrics(answers: Answers, categories: Sequence[str]) -> MetricGroup:
     assert answers.held is not None
     gold, given = answers.held, given_sets(answers)
     same = (gold == given).all(axis=1)
-    exact = wilson(int(same.sum()), len(same))
     metrics = [
-        Metric("exact_match", len(same), (exact.low, exact.high), outcomes=same),
+        Metric("exact_match", len(same), partial(share_limits, int(same.sum()), len(same)), outcomes=same),
         Metric("micro_f1", len(same)),
         Metric("macro_f1", len(same)),
         Metric("loss", len(same), top=None),
@@ -47,11 +48,11 @@ def several_metrics(answers: Answers, categories: Sequence[str]) -> MetricGroup:
     present, offered = np.flatnonzero(support), np.flatnonzero(called)
     for category in present.tolist():
         shared = int(support[category] + called[category] - hits[category])
-        metrics.append(Metric(f"f1/{categories[category]}", shared, _f1_limits(int(hits[category]), shared)))
+        metrics.append(Metric(f"f1/{categories[category]}", shared, partial(f1_limits, int(hits[category]), shared)))
     for name, of, counts in (("precision", offered, called), ("recall", present, support)):
         for category in of.tolist():
-            found = wilson(int(hits[category]), int(counts[category]))
-            metrics.append(Metric(f"{name}/{categories[category]}", found.count, (found.low, found.high)))
+            share = int(hits[category]), int(counts[category])
+            metrics.append(Metric(f"{name}/{categories[category]}", share[1], partial(share_limits, *share)))
     cells = _Decisions(gold, given, np.asarray(answers.loss_sum, dtype=np.float64), present, offered)
     return MetricGroup(tuple(metrics), np.arange(len(answers)), cells.values)
 
@@ -64,7 +65,7 @@ def several_details(answers: Answers, categories: Sequence[str]) -> dict[str, An
     omitted: dict[str, str] = {}
     for name, right, there, given in zip(categories, hits.tolist(), support.tolist(), called.tolist(), strict=True):
         shared = there + given - right
-        f1 = Score(2 * right / (there + given), *_f1_limits(right, shared), shared).json() if there else None
+        f1 = Score(2 * right / (there + given), *f1_limits(right, shared), shared).json() if there else None
         rows.append(
             {
                 "category": name,
@@ -111,8 +112,3 @@ class _Decisions:
 def _counts(gold: Mask, given: Mask) -> tuple[Any, Any, Any]:
     """True positives, items that have it, items that were given it, of each category."""
     return (gold & given).sum(axis=0), gold.sum(axis=0), given.sum(axis=0)
-
-
-def _f1_limits(hits: int, count: int) -> Limits:
-    share = wilson(hits, count)
-    return 2 * share.low / (1 + share.low), 2 * share.high / (1 + share.high)

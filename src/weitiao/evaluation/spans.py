@@ -15,7 +15,7 @@ import numpy as np
 
 from weitiao.evaluation.answers import Answers, Indices, Mask, select
 from weitiao.evaluation.marked import NOWHERE, placed
-from weitiao.evaluation.metric_group import Metric, MetricGroup, group_scores
+from weitiao.evaluation.metric_group import Metric, MetricGroup, Resampling, group_scores
 from weitiao.evaluation.statistics import Floats
 from weitiao.example import Span
 from weitiao.words import t
@@ -46,7 +46,7 @@ def weaker(answers: Answers, seed: int) -> dict[str, Any]:
     found = {}
     for name, hits in (("borders", same_borders), ("overlap", overlapping)):
         counts = _counts(_pairs(answers), hits)
-        scores = group_scores(_group(counts, [""], np.arange(len(counts))), seed)
+        scores = group_scores(_group(counts, [""], np.arange(len(counts))), Resampling(seed))
         found[name] = scores["span_f1"].json() if "span_f1" in scores else None
     return found
 

@@ -1,6 +1,7 @@
 """How far a number measured on a test set may lie from the truth: intervals, paired tests, the bootstrap.
 
-Separate because it is arithmetic alone: it knows neither models nor metrics. Every interval is at 95 %.
+Separate because it is arithmetic alone: it knows neither models nor metrics. Every interval is at 95 %, unless the
+normal quantile ``z`` of another level is given, as the correction for several comparisons does (:func:`quantile`).
 
 The bootstrap draws items with replacement and hands each draw on as how often every item was drawn, so that a
 statistic is a function of weights ``[replicates, items]`` and a thousand draws are one matrix product.
@@ -59,7 +60,7 @@ class Difference:
         return asdict(self)
 
 
-def wilson(successes: float, count: int) -> Score:
+def wilson(successes: float, count: int, z: float = Z) -> Score:
     """The share ``successes / count`` with Wilson's score interval (Wilson, 1927). ``count`` must be positive.
 
     It keeps its coverage where the bootstrap fails: 20 right of 20 gives [0.84, 1], not [1, 1].
@@ -67,10 +68,16 @@ def wilson(successes: float, count: int) -> Score:
     if count <= 0 or not 0 <= successes <= count:
         raise ValueError(f"not a share: {successes} of {count}")
     share = successes / count
-    scale = 1 + Z * Z / count
-    centre = (share + Z * Z / (2 * count)) / scale
-    half = Z / scale * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
+    scale = 1 + z * z / count
+    centre = (share + z * z / (2 * count)) / scale
+    half = z / scale * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return Score(share, min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share), count)
+
+
+def share_limits(successes: int, count: int, z: float = Z) -> tuple[float, float]:
+    """The ends of Wilson's interval alone."""
+    share = wilson(successes, count, z)
+    return share.low, share.high
 
 
 def mcnemar_exact(fixed: int, broken: int) -> float:
@@ -86,7 +93,12 @@ def mcnemar_exact(fixed: int, broken: int) -> float:
     return min(1.0, 2 * tail / (1 << changed))
 
 
-def detectable_share(count: int) -> float:
+def quantile(level: float) -> float:
+    """How many standard errors an interval of that ``level`` reaches on either side: 1.96 for 0.95."""
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def detectable_share(count: int, z: float = Z) -> float:
     """The smallest difference of two paired shares that ``count`` items show, at p < 0.05, in 4 of 5 studies.
 
     The sample size for McNemar's test at power 1 - beta (Connor, 1987, Biometrics 43:207) is n = (z_alpha/2 sqrt(psi)
@@ -96,10 +108,10 @@ def detectable_share(count: int) -> float:
     reach p < 0.05.
     """
     beta = NormalDist().inv_cdf(POWER)
-    if count < 6:
+    if 2.0 ** (1 - count) >= 2 * NormalDist().cdf(-z):
         return math.inf
-    root = math.sqrt((Z * beta) ** 2 - (count + beta**2) * (Z**2 - count))
-    return 1 - max(0.0, (root - Z * beta) / (count + beta**2)) ** 2
+    root = math.sqrt((z * beta) ** 2 - (count + beta**2) * (z**2 - count))
+    return 1 - max(0.0, (root - z * beta) / (count + beta**2)) ** 2
 
 
 def detectable(difference: Difference) -> float:
@@ -140,7 +152,7 @@ def bootstrap(
     return np.concatenate([statistic(weights) for weights in resamples(items, replicates, seed, clusters)])
 
 
-def percentile_interval(value: float, replicates: Floats, units: int) -> tuple[float, float]:
+def percentile_interval(value: float, replicates: Floats, units: int, z: float = Z) -> tuple[float, float]:
     """The expanded percentile interval (Hesterberg, 2015, arXiv:1411.5279, section 5): right for few units too.
 
     The plain percentile interval is too narrow by sqrt((n - 1) / n) and takes a normal quantile for Student's.
@@ -150,42 +162,38 @@ def percentile_interval(value: float, replicates: Floats, units: int) -> tuple[f
     defined = replicates[np.isfinite(replicates)]
     if not defined.size or units < 2:
         return value, value
-    tail = NormalDist().cdf(-math.sqrt(units / (units - 1)) * _student(units - 1))
+    tail = NormalDist().cdf(-math.sqrt(units / (units - 1)) * _student(units - 1, z))
     low, high = np.quantile(defined, [tail, 1 - tail])
     return min(float(low), value), max(float(high), value)
 
 
-def bootstrap_p(value: float, replicates: Floats) -> float:
+def bootstrap_p(value: float, replicates: Floats, units: int) -> float:
     """Two-sided p of a difference that is ``value``, from its bootstrap ``replicates``: (1 + k) / (1 + replicates).
 
     k counts the replicates that lie at least as far from ``value`` as ``value`` lies from zero: the replicates, moved
-    to where there is no difference, that are as extreme. Never 0, and 1 when ``value`` is 0.
+    to where there is no difference, that are as extreme. Never 0, and 1 when ``value`` is 0; never less than that of
+    ``units`` fair coins that all fall alike, which is as much as so few items can say.
     """
     defined = replicates[np.isfinite(replicates)]
     extreme = np.abs(defined - value) >= abs(value) * (1 - 1e-9)
-    return (1 + int(extreme.sum())) / (1 + defined.size)
+    return max((1 + int(extreme.sum())) / (1 + defined.size), 2.0 ** (1 - units))
 
 
-def paired_bootstrap(before: Floats, after: Floats, values: tuple[float, float], units: int) -> Difference:
-    """After minus before by the paired bootstrap.
-
-    ``before`` and ``after`` are replicates ``[replicates]`` of the same resamples, ``values`` the two on the items
-    themselves.
-    """
-    value, replicates = values[1] - values[0], after - before
-    low, high = percentile_interval(value, replicates, units)
-    return Difference(value, low, high, bootstrap_p(value, replicates))
+def paired_bootstrap(value: float, replicates: Floats, units: int, z: float = Z) -> Difference:
+    """The difference ``value`` with its interval and p from ``replicates`` of it: differences of the same resamples."""
+    low, high = percentile_interval(value, replicates, units, z)
+    return Difference(value, low, high, bootstrap_p(value, replicates, units))
 
 
-def difference_interval(before: Score, after: Score) -> tuple[float, float]:
-    """The interval of after minus before from their two intervals, for where a bootstrap interval has no width.
+def difference_interval(before: Score, after: Score, correlation: float = 0.0) -> tuple[float, float]:
+    """The interval of after minus before from their two intervals and the ``correlation`` of the two values.
 
-    The square-and-add interval (Newcombe, 1998, Statistics in Medicine 17:873, method 10). It takes the two as
-    independent, as a value that is the same in every resample is of any other.
+    The square-and-add interval (Newcombe, 1998, Statistics in Medicine 17:2635, method 10; Zou and Donner, 2008). It
+    keeps its coverage where few items changed and the bootstrap does not: of 30 items, 67 % of the studies.
     """
     value = after.value - before.value
-    low = math.hypot(after.value - after.low, before.high - before.value)
-    high = math.hypot(after.high - after.value, before.value - before.low)
+    low = _joined(after.value - after.low, before.high - before.value, correlation)
+    high = _joined(after.high - after.value, before.value - before.low, correlation)
     return value - low, value + high
 
 
@@ -210,13 +218,21 @@ def correlations(covariance: Floats, undefined: float) -> Floats:
     return found
 
 
-def _student(freedom: int) -> float:
-    """Student's quantile at 97.5 %, to three digits (Abramowitz and Stegun, 1964, 26.7.5; exact for 1 and 2)."""
+def _joined(one: float, other: float, correlation: float) -> float:
+    return math.sqrt(max(one * one + other * other - 2 * correlation * one * other, 0.0))
+
+
+def _student(freedom: int, z: float) -> float:
+    """Student's quantile at the level where the normal one is ``z``, to three digits; exact for 1 and 2.
+
+    Abramowitz and Stegun (1964), 26.7.5.
+    """
+    inside = 1 - 2 * NormalDist().cdf(-z)
     if freedom <= 2:
-        return (12.706, 4.303)[freedom - 1]
+        return math.tan(math.pi * inside / 2) if freedom == 1 else inside * math.sqrt(2 / (1 - inside**2))
     terms = (
-        (Z**3 + Z) / 4,
-        (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96,
-        (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
-    return Z + sum(term / math.pow(freedom, power + 1) for power, term in enumerate(terms))
+    return z + sum(term / math.pow(freedom, power + 1) for power, term in enumerate(terms))

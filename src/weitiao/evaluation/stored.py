@@ -1,12 +1,40 @@
-"""Answers as JSON and back, so that a resumed run need not ask its questions again."""
+"""Answers as JSON and back, so that a resumed run need not ask its questions again, nor a comparison a run's."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from weitiao.evaluation.answers import Answers
+from weitiao.evaluation.answers import Answers, select
+
+
+@dataclass(frozen=True)
+class Given:
+    """Answers to items that are named, and how long they took."""
+
+    items: tuple[str, ...]  # ids of the examples
+    answers: Answers
+    seconds: float
+
+    def to(self, items: Sequence[str]) -> Answers | None:
+        """The answers to ``items``, in their order; None where one of them was not asked."""
+        place = {item: number for number, item in enumerate(self.items)}
+        if not all(item in place for item in items):
+            return None
+        return select(self.answers, np.array([place[item] for item in items], dtype=np.int64))
+
+
+def given_json(given: Given) -> dict[str, Any]:
+    """``given`` as JSON."""
+    return {"items": list(given.items), "seconds": given.seconds, "answers": answers_json(given.answers)}
+
+
+def given_from_json(stored: Mapping[str, Any]) -> Given:
+    """Back from :func:`given_json`."""
+    return Given(tuple(stored["items"]), answers_from_json(stored["answers"]), stored["seconds"])
 
 
 def answers_json(answers: Answers) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def reason_title(reason: str) -> str:
         "rejected": t("rejected by the annotator"),
         "unsupported": t("of a form that is not supported"),
         "over_max_rows": t("beyond the number of rows to read"),
+        "over_max_train": t("beyond the number of rows to learn from"),
         "bad_encoding": t("not readable as UTF-8"),
         "malformed": t("cannot be parsed"),
         "unreadable": t("cannot be read"),

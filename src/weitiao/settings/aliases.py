@@ -26,7 +26,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "reply_column": ("reply", "response", "response_column", "completion_column", "output_column"),
     "val_size": ("val_set_size", "validation_split", "dev_size", "dev_share", "eval_size", "split_dataset_ratio"),
     "test_size": ("test_split", "test_share", "test_set_size"),
-    "max_samples": ("max_train_samples", "max_rows", "num_samples", "limit"),
+    "max_samples": ("max_rows", "num_samples", "limit"),
     "model": (
         "model_name_or_path",
         "model_name",

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from weitiao.errors import SettingsError
 from weitiao.settings.aliases import CANONICAL
+from weitiao.settings.allowed import METHODS
 from weitiao.settings.forms import NO, YES, forms
-from weitiao.settings.schema import METHODS
 from weitiao.settings.unneeded import unneeded, unsupported
 from weitiao.settings.written import Translation, Value, Written
 from weitiao.words import t

@@ -93,6 +93,11 @@ def convert(form: Form, value: Value) -> object:
     return value
 
 
+def comparison_names() -> frozenset[str]:
+    """The settings that only ``weitiao compare`` reads: a run has no use for them."""
+    return frozenset(name for name, form in forms().items() if form.group == "comparison")
+
+
 def _names(value: str | tuple[str, ...]) -> object:
     if value in ("all", ("all",)):
         return "all"

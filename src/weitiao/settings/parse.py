@@ -15,12 +15,13 @@ from pydantic import ValidationError
 
 from weitiao.errors import SettingsError
 from weitiao.settings.aliases import CANONICAL
+from weitiao.settings.allowed import LORA_KINDS
 from weitiao.settings.flags import read_flags
 from weitiao.settings.foreign import CONVERSIONS, Answer, translate
 from weitiao.settings.forms import Form, convert, forms
 from weitiao.settings.llamafactory import is_llamafactory, llamafactory
 from weitiao.settings.output_folder import check_output_dir
-from weitiao.settings.schema import LORA_KINDS, Contradiction, Settings
+from weitiao.settings.schema import Contradiction, Settings
 from weitiao.settings.settings_file import read_settings_file
 from weitiao.settings.unneeded import SWITCHES, unneeded, unsupported
 from weitiao.settings.written import Translation, Written, show, spelled

@@ -130,5 +130,6 @@ def _titles() -> dict[str, str]:
         "method": t("Method"),
         "training": t("Training"),
         "evaluation": t("Evaluation"),
+        "comparison": t("Comparison"),
         "output": t("Output"),
     }

@@ -8,37 +8,18 @@ Chinese stands in ``locales/zh/settings.json`` under the same text.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from weitiao.example import Kind
+from weitiao.settings.allowed import CurveRows, MetricName, TemplateName, Text
 from weitiao.words import t
 
-Group = Literal["data", "model", "method", "training", "evaluation", "output"]
+Group = Literal["data", "model", "method", "training", "evaluation", "comparison", "output"]
 
 FRESH = "preset:"
 """How the name of a model begins that is made anew."""
-
-TEMPLATES = ("plain", "chatml")
-"""The built-in chat templates, for models that bring none."""
-
-METHODS = (
-    "full", "top_layers", "bitfit",
-    "lora", "rslora", "dora", "loraplus", "pissa", "olora", "adalora",
-    "ia3", "prefix", "prompt", "p_tuning",
-)  # fmt: skip
-LORA_KINDS = METHODS[METHODS.index("lora") : METHODS.index("adalora") + 1]
-"""The methods that the settings ``lora_*`` are for."""
-TOKEN_KINDS = METHODS[METHODS.index("prefix") :]
-"""The methods that learn virtual tokens."""
-
-METRICS = (
-    "accuracy", "micro_f1", "macro_f1", "ece", "brier", "auroc", "span_f1", "span_precision", "span_recall",
-    "loss", "perplexity", "bits_per_byte", "blank_accuracy", "exact_match", "chrf", "bleu", "rouge_l",
-)  # fmt: skip
-LABEL_METRICS = ("f1/", "precision/", "recall/", "span_f1/", "span_precision/", "span_recall/")
-"""What may stand before a label's name, as in ``f1/spam``."""
 
 
 class Contradiction(ValueError):  # noqa: N818 - the words of the user disagree; SettingsError is what is raised for it
@@ -49,30 +30,6 @@ class Contradiction(ValueError):  # noqa: N818 - the words of the user disagree;
         self.names = names
         self.problem = problem
         self.hint = hint
-
-
-def _clean(text: str) -> str:
-    if not text.strip():
-        raise ValueError(t("must be text that is not empty"))
-    if any((ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in text):
-        raise ValueError(t("must not contain control characters or broken Unicode"))
-    return text
-
-
-def _template(text: str) -> str:
-    if text not in TEMPLATES and not text.endswith((".jinja", ".jinja2", ".j2")):
-        raise ValueError(t("must be one of {names}, or the path of a .jinja file", names=", ".join(TEMPLATES)))
-    return text
-
-
-def _metric(text: str) -> str:
-    of_label = any(text.startswith(prefix) and len(text) > len(prefix) for prefix in LABEL_METRICS)
-    if text not in METRICS and not of_label:
-        raise ValueError(t("must be one of {names}, or f1/LABEL", names=", ".join(METRICS)))
-    return text
-
-
-Text = Annotated[str, AfterValidator(_clean)]
 
 
 def _setting(
@@ -140,6 +97,9 @@ class Settings(BaseModel):
         "it. Without it, every text has rows of its own, a long one several.",
     )
     max_samples: int | None = _setting("data", None, "Read at most this many rows.", ge=1)
+    max_train_samples: int | None = _setting(
+        "data", None, "Learn from at most this many rows of the train split; dev and test stay as they are.", ge=1
+    )
     # model
     model: Text = _setting(
         "model",
@@ -153,7 +113,7 @@ class Settings(BaseModel):
         "The folder of a tokenizer, made with weitiao tokenizer, for a fresh model. Without it, one is made of the "
         "training texts.",
     )
-    template: Annotated[Text, AfterValidator(_template)] | None = _setting(
+    template: TemplateName | None = _setting(
         "model",
         None,
         "The chat template: plain, chatml, or the path of a .jinja file. Without it, the model's own, or plain.",
@@ -267,6 +227,9 @@ class Settings(BaseModel):
     seed: int = _setting(
         "training", 0, "Decides every random choice: the same seed gives the same result.", ge=0, lt=2**63
     )
+    split_seed: int | None = _setting(
+        "training", None, "Decides which rows are dev and test, when another seed should leave them.", ge=0, lt=2**63
+    )
     engine: Literal["auto", "exact", "fast"] = _setting(
         "training",
         "auto",
@@ -295,7 +258,7 @@ class Settings(BaseModel):
     early_stopping_patience: int | None = _setting(
         "evaluation", None, "Stop when the dev score has not improved this many times in a row.", ge=1
     )
-    metric_for_best_model: Annotated[Text, AfterValidator(_metric)] | None = _setting(
+    metric_for_best_model: MetricName | None = _setting(
         "evaluation", None, "The dev score that decides which checkpoint is best. Without it, the task's own metric."
     )
     eval_max_samples: int | None = _setting("evaluation", None, "Score at most this many rows of a split.", ge=1)
@@ -305,6 +268,36 @@ class Settings(BaseModel):
     max_new_tokens: int = _setting(
         "evaluation", 128, "The most tokens of a reply that is written out.", ge=1, le=1_048_576
     )
+    # comparison
+    arms: tuple[Text, ...] | Literal["all"] = _setting(
+        "comparison",
+        "all",
+        "What weitiao compare tries: majority, small, embedding, zero-shot, few-shot-8, nearest-8, tuned, tuned-full, "
+        "parent, endpoint; any number for 8, any method for full. Without it, all that the model and the data allow.",
+    )
+    draws: int = _setting(
+        "comparison", 3, "How many times the solved examples of a few-shot prompt are drawn.", ge=1, le=100
+    )
+    tuned_seeds: int = _setting("comparison", 1, "With how many seeds the model is tuned by each method.", ge=1, le=20)
+    questions: Text | None = _setting(
+        "comparison",
+        None,
+        "A text file with one question a line: zero-shot asks each, to see what they change.",
+    )
+    curve: CurveRows = _setting(
+        "comparison",
+        "auto",
+        "How many rows each point of the learning curve learns from: 50,100,200; off for none.",
+    )
+    encoder: Text | None = _setting(
+        "comparison", None, "The encoder of the embedding arm: a folder or a sample. Without it, one that was fetched."
+    )
+    endpoint: Text | None = _setting(
+        "comparison",
+        None,
+        "The URL of an OpenAI-compatible server to compare with; its key stands in WEITIAO_ENDPOINT_KEY.",
+    )
+    endpoint_model: Text | None = _setting("comparison", None, "The name of the model that the endpoint is asked for.")
     # output
     output_dir: Text | None = _setting("output", None, "The folder of the run. Without it, a new one under runs/.")
     lang: Literal["en", "zh"] | None = _setting(

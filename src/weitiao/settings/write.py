@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from weitiao.settings.forms import forms
+from weitiao.settings.forms import comparison_names, forms
 from weitiao.settings.schema import Settings
 from weitiao.words import t
 
@@ -20,8 +20,20 @@ _COLUMN = 44
 def settings_yaml(settings: Settings, reasons: Mapping[str, str]) -> str:
     """The file's text. ``reasons`` say, by name, why a value is what it is; without one there is no comment."""
     lines = [f"# {t('The settings of a run. Train again with the same: weitiao train settings.yaml')}", "version: 1"]
+    return _with_groups(lines, settings, reasons, left_out=comparison_names())
+
+
+def comparison_yaml(settings: Settings) -> str:
+    """The same of a comparison, which has settings of its own."""
+    head = t("The settings of a comparison. Compare again with the same: weitiao compare comparison.yaml")
+    return _with_groups([f"# {head}", "version: 1"], settings, {}, left_out=frozenset())
+
+
+def _with_groups(lines: list[str], settings: Settings, reasons: Mapping[str, str], left_out: frozenset[str]) -> str:
     group = ""
     for name, form in forms().items():
+        if name in left_out:
+            continue
         if form.group != group:
             group = form.group
             lines += ["", f"# {group}"]
