@@ -20,6 +20,7 @@ import tiny
 from conftest import TinyFolders
 from tiny_training import METHOD, gradients, learner, pace, random_rows
 from weitiao.methods import BitFit, Full, Lora, Method, TopLayers, trained
+from weitiao.models import head_parts
 from weitiao.models.anatomy import Model
 from weitiao.models.fast import elementwise, native
 from weitiao.models.fast.layout import lay_out
@@ -301,3 +302,33 @@ def test_bfloat16_is_rounded_to_the_nearest_and_ties_to_even() -> None:
     _, inverse = elementwise.norm(stream, None, weight, 0.0, 1e-5, out)
     assert torch.equal(out[2:], (stream * inverse[:, None]).to(torch.bfloat16)[2:])
     assert (out[0] == 0).all() and out[1].isnan().all()
+
+
+# --- numbers of rows that products like ---
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_pass_has_an_even_number_of_tokens_and_those_behind_the_rows_change_nothing(
+    tiny_folders: TinyFolders, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = random_rows(3, seed)
+    found = []
+    for even in (8, 1):
+        monkeypatch.setattr(head_parts, "EVEN", even)
+        model, masters = learner(tiny_folders["qwen3"], METHOD["lora"])
+        engine = Fast(model)
+        assert all(tokens % even == 0 for tokens, _ in engine.passes(rows, pace(1)))
+        loss = engine.learn(rows, masters, pace(1), 0)[0]
+        found.append((loss, gradients(masters)))
+    (padded, one), (bare, other) = found
+    assert padded == pytest.approx(bare, rel=1e-6)
+    for name, gradient in one.items():
+        np.testing.assert_allclose(gradient, other[name], rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(("asked", "size"), [(0, 0), (1, 1), (100, 100), (326, 168), (714, 240), (961, 248)])
+def test_the_head_answers_in_parts_of_about_one_size(asked: int, size: int) -> None:
+    parts = [len(range(asked)[part]) for part in head_parts.head_parts(asked, 49_152)]
+    assert sum(parts) == asked
+    assert max(parts, default=0) == size
+    assert all(part % head_parts.EVEN == 0 for part in parts[:-1])

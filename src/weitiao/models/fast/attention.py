@@ -59,6 +59,7 @@ def attend(joined: Tensor, angles: Angles, layout: Layout, shape: Shape, out: Te
             _behind(made.values, group.rows)[:, :, :before] = turned[0].values
         _attend_group(made, group, before, shape, out[group.start : group.stop])
         turned.append(made)
+    out[layout.groups[-1].stop :, : shape.width] = 0
     return turned
 
 
@@ -82,6 +83,7 @@ def attend_backward(gradient: Tensor, turned: list[Turned], angles: Angles, layo
             back.keys.copy_(shared.keys.add_(back.keys))
             back.values.copy_(shared.values.add_(back.values))
         rotate_back(joined[group.start : group.stop], angles, group, before, shape, back)
+    joined[layout.groups[-1].stop :] = 0
     return joined
 
 

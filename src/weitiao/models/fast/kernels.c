@@ -25,6 +25,8 @@ extern int omp_get_num_threads(void);
 
 typedef int64_t count;
 
+#define LANES 16 /* of float32 in the widest vector */
+
 INLINE float bits_to_float(uint32_t bits) {
   float value;
   memcpy(&value, &bits, 4);

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from weitiao.models.head_parts import evened
 from weitiao.objectives.row import IGNORE, Row
 
 
@@ -40,7 +41,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The tokens of one pass. A shared prefix of ``prefix`` tokens, if any, is the first group, of one row."""
+    """The tokens of one pass. A shared prefix of ``prefix`` tokens, if any, is the first group, of one row.
+
+    Behind the last group stand so many tokens of none that products are quick.
+    """
 
     tokens: NDArray[np.int64]  # [n]; padding repeats token 0
     positions: NDArray[np.int64]  # [n]
@@ -68,6 +72,8 @@ def lay_out(rows: Sequence[Row], groups: Sequence[Sequence[int]], prefix: int) -
             asked.append(start + places)
             targets.append(row.targets[prefix + places])
             start += length
+    tokens.append(np.zeros(evened(start) - start, dtype=np.int32))
+    positions.append(np.zeros(evened(start) - start, dtype=np.int64))
     return Layout(
         np.concatenate(tokens).astype(np.int64),
         np.concatenate(positions).astype(np.int64),
