@@ -19,6 +19,7 @@ from weitiao.api.arms import Arm, plan_arms
 from weitiao.api.begun_in import begun_in
 from weitiao.api.comparison_report import Facts, publish_comparison
 from weitiao.api.curve import Point, curve_points
+from weitiao.api.endpoint_arm import endpoint_outcome
 from weitiao.api.listener import Listener
 from weitiao.api.outcomes import Draw, Outcome, Outcomes
 from weitiao.api.prompting import Prompting
@@ -164,8 +165,6 @@ def _outcome(
             known = Known(_before(found, trial))
             return tuned_outcome(arm, trial, kept, folder, known, _of_a_run(listen))
         case "endpoint":
-            from weitiao.api.endpoint_arm import endpoint_outcome
-
             return endpoint_outcome(arm, trial, folder, listen)
     return prompting.outcome(arm)
 
