@@ -18,7 +18,7 @@ demo-zh: setup  ## instructions in Chinese and English
 	$(BIN)/python examples/instructions/demo.py
 
 examples: setup  ## every example project, whole; hours on a laptop
-	for each in spam instructions entities objectives pretrain-zh; do $(BIN)/python examples/$$each/demo.py || exit 1; done
+	for each in spam compare instructions entities objectives pretrain-zh; do $(BIN)/python examples/$$each/demo.py || exit 1; done
 
 test: setup  ## every test, those on real models and data too
 	$(BIN)/python -m pytest

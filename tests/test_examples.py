@@ -50,3 +50,15 @@ def test_objectives_ends_in_a_table_of_what_each_can_be_asked(tmp_path: Path) ->
     assert [line.split()[0] for line in table] == ["causal", "masked", "infill"]
     assert [line.count("–") for line in table] == [1, 1, 1]
     assert all(line.count("n=") == 2 for line in table)
+
+
+def test_compare_ends_in_a_ladder_and_a_report_twice(tmp_path: Path, tiny_llama: Path) -> None:
+    rows = [(f"{text} {number}", label) for number in range(6) for label, texts in
+            (("负面", tiny.SPAM), ("正面", tiny.HAM)) for text in texts]  # fmt: skip
+    with (tmp_path / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    words = ["--model", str(tiny_llama), "--data", "rows.csv", "--max-steps", "2", "--curve", "off", "--draws", "1"]
+    lines = said("compare", words, tmp_path)
+    assert sum(line.startswith("tuned-lora ") for line in lines) == 2
+    reports = sorted((tmp_path / "comparisons").glob("*/report.html"))
+    assert len(reports) == 2

@@ -10,7 +10,9 @@ import pytest
 import tiny
 from weitiao.api.compare import Comparison, compare, resume_comparison
 from weitiao.errors import SettingsError, Stopped
+from weitiao.evaluation.ladder_verdict import said_again
 from weitiao.settings import make_settings
+from weitiao.words import set_language
 
 SMALL = {
     "arms": ("majority", "small", "zero-shot", "few-shot-2", "nearest-2", "tuned"),
@@ -172,3 +174,12 @@ def test_plain_texts_and_fresh_models_are_refused(tiny_llama: Path, tmp_path: Pa
         with pytest.raises(SettingsError, match=words):
             compare(make_settings({"model": model, "data": texts, "output_dir": tmp_path / "c"}))
     shutil.rmtree(tmp_path / "c", ignore_errors=True)
+
+
+def test_a_report_is_said_again_in_the_other_language(tiny_llama: Path, rows: Path) -> None:
+    report = report_of(compared(tiny_llama, rows, arms=("majority", "small", "tuned"), curve="8,16,24"))
+    assert said_again(report) == report
+    set_language("zh")
+    again = said_again(report)
+    assert "准确率" in again["verdict"][0] or "没有一种做法" in again["verdict"][0]
+    assert all("标注" in fit["sentence"] for fit in again["curve"]["fits"].values())

@@ -93,7 +93,7 @@ def _usual(settings: Settings, task: Task, source: ModelSource) -> list[str]:
     names = ["majority", "small"]
     names += ["embedding"] if task.kind == "classify" else []
     names += ["parent" if source.run else "zero-shot", *(f"few-shot-{count}" for count in shown)]
-    names += ["nearest-8"] if task.kind == "classify" else []
+    names += ["nearest-4"] if task.kind == "classify" else []
     return [*names, *(["endpoint"] if settings.endpoint else []), "tuned"]
 
 

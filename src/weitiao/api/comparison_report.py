@@ -110,7 +110,8 @@ def comparison_report(folder: Path, facts: Facts) -> dict[str, Any]:
             "peak_memory_bytes": machine.peak_memory_bytes(),
         },
         "settings": {
-            name: {"value": value, "reason": None} for name, value in trial.settings.model_dump(mode="json").items()
+            name: {"value": value, "reason": trial.reasons.get(name)}
+            for name, value in trial.settings.model_dump(mode="json").items()
         },
         "lineage": facts.lineage.json(),
     }
@@ -189,8 +190,7 @@ def _curve(facts: Facts, headline: str) -> dict[str, Any] | None:
             for point, scores in zip(points, found, strict=True)
         ]
         if len(points) >= FEWEST_SIZES:
-            fitted = fit([point.rows for point in points], answers, headline, categories)
-            fits[name] = {**fitted.json(), "sentence": fitted.sentence}
+            fits[name] = fit([point.rows for point in points], answers, headline, categories).json()
     return {"metric": headline, "arms": scored, "fits": fits} if scored else None
 
 

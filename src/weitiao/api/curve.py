@@ -18,7 +18,8 @@ from weitiao.api.tuned_arms import RUNS, learned, small_draw, tuned_settings
 from weitiao.data.partition import assigned
 from weitiao.example import Example
 
-_USUAL = (50, 100, 200, 400)
+_USUAL = (25, 50, 100, 200)
+_AT_THE_END = 1_000_000  # steps; scoring dev more often would take longer than learning from so few rows
 _LEAST = 16  # rows; fewer teach nothing that a test could show
 
 
@@ -68,7 +69,13 @@ def curve_points(
 def _draw(arm: Arm, name: str, rows: int, trial: Trial, folder: Path, known: Known, listen: Listener) -> Draw:
     if arm.family != "tuned":
         return small_draw(name, _fewer(rows, trial), trial)
-    settings = tuned_settings(arm, trial.settings).model_copy(update={"max_train_samples": rows})
+    given = trial.settings
+    few = {
+        "max_train_samples": rows,
+        "epochs": None if "epochs" in trial.reasons else given.epochs,
+        "eval_steps": given.eval_steps or _AT_THE_END,
+    }
+    settings = tuned_settings(arm, given).model_copy(update=few)
     return learned(name, settings, folder / RUNS / f"{arm.name}-{rows}-rows", trial, known, listen)
 
 

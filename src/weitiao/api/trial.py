@@ -6,15 +6,17 @@ row: what does not fit is in the ledger, and no arm is asked it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from weitiao.api.chosen_head import answered, decide_head
 from weitiao.api.preparation import MOST_ITEMS, Item, Opened, Smallest, naming_row, open_sources, usable_rows
 from weitiao.codec import Codec, open_codec
 from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome
+from weitiao.data.partition import SPLITS
 from weitiao.errors import DataError, SettingsError
 from weitiao.example import Example, Task, content_key
 from weitiao.models.presets import preset_of
@@ -27,8 +29,9 @@ from weitiao.training.defaults import context_limit
 from weitiao.words import t
 
 MOST_TO_LEARN = 100_000  # of an arm that is no run; what tunes reads all
-_ITEMS = {"classify": 1000}  # asked unless the settings say how many
+_ITEMS = {"classify": 600}  # asked unless the settings say how many
 _FEWER = 300  # where answers are written out
+_ONCE_IS_ENOUGH = 2000  # rows to learn from, from which on each is learned from once
 _CHUNK = 1024
 
 
@@ -37,6 +40,7 @@ class Trial:
     """``settings`` are those of the tuned arms too: they say how many items are asked."""
 
     settings: Settings
+    reasons: Mapping[str, str]  # of those settings that a comparison decides otherwise than a run
     source: ModelSource
     use: Use | None  # what the untuned model's own head answers
     opened: Opened
@@ -73,9 +77,7 @@ def open_trial(settings: Settings, ledger_file: Path) -> Trial:
             t("weitiao train measures them before and after, in bits per byte"),
         )
     _check_costs(settings, opened.task)
-    settings = settings.model_copy(
-        update={"eval_max_samples": settings.eval_max_samples or _ITEMS.get(opened.task.kind, _FEWER)}
-    )
+    settings, reasons = _decided(settings, opened)
     codec = open_codec(source.tokenizer_folder, settings.template)
     form = _form(settings, source, opened.task, codec)
     with Ledger(ledger_file) as ledger:
@@ -86,7 +88,21 @@ def open_trial(settings: Settings, ledger_file: Path) -> Trial:
             t("{data} has no row that could be tested", data=settings.data),
             t("raise test_size, or give a file of its own: --test FILE; weitiao check shows why rows were dropped"),
         )
-    return Trial(settings, source, own_use(source), opened, codec, ledger, tuple(train), tuple(items))
+    return Trial(settings, reasons, source, own_use(source), opened, codec, ledger, tuple(train), tuple(items))
+
+
+def _decided(settings: Settings, opened: Opened) -> tuple[Settings, dict[str, str]]:
+    """The settings, with what keeps a comparison within minutes where nothing else was said, and why."""
+    values: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    if settings.eval_max_samples is None:
+        values["eval_max_samples"] = _ITEMS.get(opened.task.kind, _FEWER)
+        reasons["eval_max_samples"] = t("every arm answers all of them")
+    rows = int((opened.partition.split_of == SPLITS.index("train")).sum())
+    if settings.epochs is None and settings.max_steps is None and rows >= _ONCE_IS_ENOUGH:
+        values["epochs"] = 1.0
+        reasons["epochs"] = t("{rows} rows to learn from, each once", rows=rows)
+    return settings.model_copy(update=values), reasons
 
 
 def _check_costs(settings: Settings, task: Task) -> None:

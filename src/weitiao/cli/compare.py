@@ -98,9 +98,10 @@ def _print_page(folder: Path, form: str) -> None:
     text = file.read_text(encoding="utf-8")
     if form != "json":
         from weitiao.evaluation.ladder import comparison_html, comparison_markdown
+        from weitiao.evaluation.ladder_verdict import said_again
 
         page = comparison_markdown if form == "md" else comparison_html
-        text = page(json.loads(text), language())
+        text = page(said_again(json.loads(text)), language())
     output().show(text.rstrip("\n"))
 
 

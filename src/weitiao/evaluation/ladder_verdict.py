@@ -23,6 +23,7 @@ from weitiao.evaluation.ladder_words import (
     sentence,
     with_time,
 )
+from weitiao.evaluation.learning_curve import curve_sentence
 from weitiao.evaluation.measures import effect, measure, percent
 from weitiao.evaluation.verdict import FEW_ITEMS
 from weitiao.words import t
@@ -43,6 +44,16 @@ def ladder_verdict(report: Mapping[str, Any]) -> list[str]:
     others = [arm for arm in ladder.others if arm["family"] in ("tuned", "parent", "endpoint")]
     rest = [sentence(*(_position(ladder, arm) for arm in others))] if others else []
     return [first, *rest, *_cheapest(ladder), *_unseen(ladder), *_parents(report)]
+
+
+def said_again(report: Mapping[str, Any]) -> dict[str, Any]:
+    """``report`` with its verdict, and what its learning curves say, in the current language."""
+    found = dict(report, verdict=ladder_verdict(report))
+    if report.get("curve"):
+        metric, fits = report["curve"]["metric"], report["curve"]["fits"]
+        again = {name: dict(one, sentence=curve_sentence(metric, one)) for name, one in fits.items()}
+        found["curve"] = dict(report["curve"], fits=again)
+    return found
 
 
 @dataclass(frozen=True)

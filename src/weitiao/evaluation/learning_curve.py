@@ -8,7 +8,7 @@ looks ahead: nothing else here says anything about data that are not there. It s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,33 +51,35 @@ class CurveFit:
     doubled: tuple[float, float, float]
     curve: tuple[tuple[float, float, float, float], ...]
 
-    @property
-    def sentence(self) -> str:
-        """Whether more labels would help, in the current language."""
-        lower = not measure(self.metric).higher_is_better
-        values = {"metric": metric_name(self.metric), "size": Amount(self.step, 0.0, 2 * self.step, self.metric).size}
-        if self.more is not None:
-            count, low, high = (f"{_two_digits(number):,}" for number in self.more)
-            values |= {"count": count, "interval": f"[{low}, {high}]"}
-            if lower:
-                return t("About {count} more labels {interval} would lower the {metric} by {size}.", **values)
-            return t("About {count} more labels {interval} would bring {size} more in {metric}.", **values)
-        if self.answer == "flat":
-            return t("More labels will not help: even four times as many bring less than {size} in {metric}.", **values)
-        gain = Amount(*self.doubled, self.metric)
-        return t(
-            "How many more labels would help cannot be said: twice as many would bring {size} in {metric} {interval}.",
-            **values | {"size": gain.size, "interval": gain.interval},
-        )
-
     def json(self) -> dict[str, Any]:
-        """``{"curve", "sentence", "answer", "step", "more", "doubled"}``."""
-        found = {"curve": [list(row) for row in self.curve], "sentence": self.sentence, "answer": self.answer}
-        return found | {
+        """``{"curve", "sentence", "answer", "step", "more", "doubled"}``, the sentence in the current language."""
+        found = {
+            "curve": [list(row) for row in self.curve],
+            "answer": self.answer,
             "step": self.step,
             "more": list(self.more) if self.more else None,
             "doubled": list(self.doubled),
         }
+        return found | {"sentence": curve_sentence(self.metric, found)}
+
+
+def curve_sentence(metric: str, found: Mapping[str, Any]) -> str:
+    """Whether more labels would help, in the current language; ``found`` as :meth:`CurveFit.json` gives it."""
+    lower = not measure(metric).higher_is_better
+    values = {"metric": metric_name(metric), "size": Amount(found["step"], 0.0, 2 * found["step"], metric).size}
+    if found["more"] is not None:
+        count, low, high = (f"{_two_digits(number):,}" for number in found["more"])
+        values |= {"count": count, "interval": f"[{low}, {high}]"}
+        if lower:
+            return t("About {count} more labels {interval} would lower the {metric} by {size}.", **values)
+        return t("About {count} more labels {interval} would bring {size} more in {metric}.", **values)
+    if found["answer"] == "flat":
+        return t("More labels will not help: even four times as many bring less than {size} in {metric}.", **values)
+    gain = Amount(*found["doubled"], metric)
+    return t(
+        "How many more labels would help cannot be said: twice as many would bring {size} in {metric} {interval}.",
+        **values | {"size": gain.size, "interval": gain.interval},
+    )
 
 
 def fit(

@@ -276,7 +276,7 @@ class Settings(BaseModel):
         "parent, endpoint; any number for 8, any method for full. Without it, all that the model and the data allow.",
     )
     draws: int = _setting(
-        "comparison", 3, "How many times the solved examples of a few-shot prompt are drawn.", ge=1, le=100
+        "comparison", 2, "How many times the solved examples of a few-shot prompt are drawn.", ge=1, le=100
     )
     tuned_seeds: int = _setting("comparison", 1, "With how many seeds the model is tuned by each method.", ge=1, le=20)
     questions: Text | None = _setting(
