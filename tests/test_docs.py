@@ -134,6 +134,7 @@ def nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in COMMANDS:
         entries = {
             "train": ("train", "resume"),
+            "compare": ("compare", "resume_comparison"),
             "chat": (),
             "runs": ("list_runs",),
             "samples": (),
@@ -160,6 +161,9 @@ def test_every_command_line_is_accepted(page: Page, tmp_path: Path, monkeypatch:
         for folder in (word for word in given if word.startswith("runs/")):
             Path(folder).mkdir(parents=True, exist_ok=True)
             Path(folder, "given.yaml").touch()
+        for folder in (word for word in given if word.startswith("comparisons/")):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            Path(folder, "comparison.yaml").touch()
         try:
             code = main(given)
         except Reached:
@@ -244,7 +248,8 @@ def test_every_sentence_has_one_translation() -> None:
 
 
 def test_no_page_is_long() -> None:
-    assert {page.name: len(page.text.splitlines()) for page in ALL if len(page.text.splitlines()) > 250} == {}
+    written = [page for page in ALL if page.path.name.split(".")[0] not in GENERATED]
+    assert {page.name: len(page.text.splitlines()) for page in written if len(page.text.splitlines()) > 250} == {}
 
 
 def described(page: str, title: str) -> set[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from documents import ROOT
 from sample_comparisons import COMPARISONS
+from weitiao.evaluation import report_json as run_report_json
 from weitiao.evaluation.ladder import report_json
 
 PAGES = ("comparison-report.md", "comparison-report.zh-CN.md")
@@ -86,8 +87,8 @@ def test_what_is_documented_is_what_the_views_fill_in() -> None:
         "arm": report_json.ARM,
         "omission": report_json.OMISSION,
         "slice": report_json.SLICE,
-        "parent": report_json.PARENT,
-        "general": report_json.EFFECT,
+        "parent": run_report_json.PARENT,
+        "general": run_report_json.EFFECT,
         "item": report_json.ITEM,
     }
     parts = {"curve": "curve", "threshold": "threshold", "side_effects": "side_effects", "slices": "slices"}

@@ -40,12 +40,17 @@ def command_help(name: str, module: Any, word: str | None) -> str:
     usage = t("usage: weitiao {name} {word} [--SETTING VALUE …]", name=name, word=word) if word else lines.pop(0)
     text = [usage, "", *(line for part in module.describe().split("\n") for line in _paragraph(part)), *lines]
     if word:
-        from weitiao.settings.forms import comparison_names, forms
-        from weitiao.settings.reference import settings_help
-
-        of_runs = forms().keys() - comparison_names()
-        text += ["", settings_help(terminal_columns(), vars(module).get("USED", of_runs))]
+        text += ["", listed_settings(name, module, terminal_columns())]
     return "\n".join([*text, "", t("also:"), *_definitions(_common())])
+
+
+def listed_settings(name: str, module: Any, columns: int) -> str:
+    """The settings that the command reads: a comparison reads those of a run and its own, other commands no such."""
+    from weitiao.settings.forms import comparison_names, forms
+    from weitiao.settings.reference import settings_help
+
+    every = forms().keys()
+    return settings_help(columns, vars(module).get("USED", every if name == "compare" else every - comparison_names()))
 
 
 def _parameters(name: str, function: Callable[..., object]) -> list[str]:

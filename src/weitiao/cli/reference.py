@@ -14,8 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from weitiao.cli import COMMANDS
-from weitiao.cli.help_text import command_help, overview
-from weitiao.settings.reference import settings_help
+from weitiao.cli.help_text import command_help, listed_settings, overview
 from weitiao.words import Language, set_language, t
 
 PAGES: dict[Language, str] = {"en": "commands.md", "zh": "commands.zh-CN.md"}
@@ -57,7 +56,7 @@ def _help(name: str) -> str:
     command = COMMANDS[name]
     module = import_module(command.module)
     text = command_help(name, module, command.word if command.takes_settings else None)
-    listed = settings_help(_COLUMNS, vars(module).get("USED"))
+    listed = listed_settings(name, module, _COLUMNS)
     return text.replace(listed, t("The settings stand in docs/reference/settings.md."))
 
 

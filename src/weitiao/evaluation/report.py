@@ -9,6 +9,7 @@ from typing import Any
 
 from weitiao.evaluation import figures, plots, sections, titles
 from weitiao.evaluation.card import card_markdown
+from weitiao.evaluation.effects import side_effects
 from weitiao.evaluation.frame import SHARED, Section, embedded, whole_page
 from weitiao.evaluation.report_json import complete
 from weitiao.words import Language, set_language, t
@@ -42,6 +43,7 @@ def _told(report: Mapping[str, Any]) -> dict[str, Any]:
         "omissions": sections.omissions(report),
         "limits": sections.limits(report),
         "changes": _changes(report),
+        "side_effects": side_effects(report),
         "items_title": _items_title(report),
         "kept": sections.kept_sentence(report),
         "estimates": sections.estimates(report["cost"]),
@@ -110,6 +112,7 @@ def _contents(report: Mapping[str, Any], values: Mapping[str, Any]) -> list[Sect
         ("task", t("What was asked"), report["task"]["kind"] or report["mask"]),
         ("data", t("The data"), report["data"]["ledger"] or report["data"]["path"] or values["balance"]),
         ("scores", t("Before and after") if values["paired"] else t("How good it is"), values["metrics"]),
+        ("effects", t("What tuning did elsewhere"), values["side_effects"] or report["side_effects"]["note"]),
         ("items", values["items_title"], report["items"]),
         ("curve", t("How it learned"), values["curve"].loss or values["curve"].measures or values["kept"]),
         ("cost", t("What it cost"), values["costs"] or values["estimates"]),

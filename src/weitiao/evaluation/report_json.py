@@ -40,6 +40,7 @@ BLANK: dict[str, Any] = {
     "before": {"scores": {}, "details": {}},
     "after": {"scores": {}, "details": {}},
     "difference": {},
+    "side_effects": {"general": {}, "parents": [], "note": ""},
     "items": [],
     "curve": [],
     "evaluations": [],
@@ -57,6 +58,8 @@ BLANK: dict[str, Any] = {
 }
 ENTRY = {"source": "", "outcome": "", "reason": "", "detail": ""}
 PROBLEM = {"kind": "", "where": "", "message": ""}
+EFFECT: dict[str, Any] = {"before": {}, "after": {}, "difference": {}}
+PARENT: dict[str, Any] = {"run": "", "task": "", "metric": "", **EFFECT}
 ITEM: dict[str, Any] = {
     "source": "",
     "text": "",
@@ -85,6 +88,7 @@ def complete(report: Mapping[str, Any]) -> dict[str, Any]:
         given["command"] = shlex.join(map(str, given["command"]))
     filled = fill(BLANK, given)
     filled["data"] = whole_data(filled["data"])
+    filled["side_effects"] = complete_effects(filled["side_effects"])
     filled["items"] = fill_all(ITEM, filled["items"])
     return filled
 
@@ -111,6 +115,18 @@ def whole_data(data: Mapping[str, Any]) -> dict[str, Any]:
 def fill_all(blank: Mapping[str, Any], given: Sequence[Any]) -> list[dict[str, Any]]:
     """Each object of a list, filled from ``blank``."""
     return [fill(blank, one) for one in given if isinstance(one, Mapping)]
+
+
+def complete_effects(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The part ``side_effects`` of a report with everything that is missing filled in."""
+    general = {name: fill(EFFECT, one) for name, one in given["general"].items()}
+    return {**given, "general": general, "parents": fill_all(PARENT, given["parents"])}
+
+
+def number(value: Any) -> float | None:
+    """``value`` where it is a finite number, else None."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if known else None
 
 
 def visible(text: str) -> str:

@@ -40,7 +40,7 @@ def small_categories(train: Sequence[Example], task: Task) -> SmallCategories:
     Of more than ``MOST_CHARACTERS`` those texts are taken that have the lowest hashes.
     """
     rows = _most(sorted(train, key=lambda example: (content_key(example), example.id)), MOST_CHARACTERS)
-    held, texts = _held(rows, task), folded(rows)
+    held, texts = held_by(rows, task), folded(rows)
     most = _WEIGHTS // (1 if task.several else len(task.categories))
     made = {view: learned(texts, view, most, TWICE) for view in VIEWS}
     tried = len(_most(rows[: min(_TRIED_ROWS, _TRIED_CELLS // len(task.categories))], _TRIED_CHARACTERS))
@@ -57,6 +57,12 @@ def categories_of(model: SmallCategories, items: Sequence[Example], task: Task) 
     return category_answers([names_of(example.label) for example in items], task, said)
 
 
+def held_by(examples: Sequence[Example], task: Task) -> Mask:
+    """[examples, categories]: which each has."""
+    held = [[name in names_of(example.label) for name in task.categories] for example in examples]
+    return np.array(held, dtype=np.bool_).reshape(len(examples), len(task.categories))
+
+
 def _best_views(matrices: dict[View, Sparse], held: Mask, several: bool) -> tuple[View, ...]:
     """Words, characters, or both: what has the lowest loss."""
     choices = [views for count in range(1, len(VIEWS) + 1) for views in combinations(VIEWS, count)]
@@ -71,11 +77,6 @@ def _first(rows: int, matrix: Sparse) -> Sparse:
     """The first rows, without the n-grams that none of them holds: they would only take time."""
     few = matrix[:rows]
     return few[:, few.getnnz(axis=0) > 0]
-
-
-def _held(examples: Sequence[Example], task: Task) -> Mask:
-    held = [[name in names_of(example.label) for name in task.categories] for example in examples]
-    return np.array(held, dtype=np.bool_).reshape(len(examples), len(task.categories))
 
 
 def _most(examples: Sequence[Example], characters: int) -> Sequence[Example]:

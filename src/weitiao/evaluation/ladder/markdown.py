@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from weitiao.evaluation import figures, measures, titles
+from weitiao.evaluation.effects import side_effects
 from weitiao.evaluation.ladder import views
 from weitiao.evaluation.ladder.page import command
 from weitiao.evaluation.ladder.report_json import complete_comparison
@@ -37,7 +38,7 @@ def _markdown(report: Mapping[str, Any], language: Language) -> str:
         "detectable": detectable_sentence(report),
         "curve": views.curve(report),
         "cuts": slices(report),
-        "side_effects": views.side_effects(report),
+        "side_effects": side_effects(report),
         "threshold": views.threshold(report),
         "left_out": left_out(report),
         "limits": views.limits(report),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from weitiao.evaluation import figures, measures, sections, titles
+from weitiao.evaluation.effects import side_effects
 from weitiao.evaluation.frame import Section, embedded, whole_page
 from weitiao.evaluation.ladder import views
 from weitiao.evaluation.ladder.names import arm_title, hue, in_order
@@ -65,7 +66,7 @@ def _compared(report: Mapping[str, Any]) -> dict[str, Any]:
         "scatter": scatter(report, measure),
         "curve": views.curve(report),
         "cuts": slices(report),
-        "side_effects": views.side_effects(report),
+        "side_effects": side_effects(report),
         "calibration": views.calibration(report),
         "asked": views.asked(report),
         "threshold": views.threshold(report),

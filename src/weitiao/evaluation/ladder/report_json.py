@@ -3,13 +3,12 @@
 Separate because a report may be older, unfinished or hostile; its fields are in docs/reference/comparison-report.md.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from weitiao.evaluation import measures
 from weitiao.evaluation.report_json import BLANK as RUN
-from weitiao.evaluation.report_json import fill, fill_all, visible_tree, whole_data
+from weitiao.evaluation.report_json import complete_effects, fill, fill_all, number, visible_tree, whole_data
 
 BLANK: dict[str, Any] = {
     "version": 1,
@@ -41,7 +40,7 @@ BLANK: dict[str, Any] = {
         "plain": {},
         "difference": {},
     },
-    "side_effects": {"general": {}, "parents": [], "note": ""},
+    "side_effects": RUN["side_effects"],
     "items": [],
     "cost": {"seconds": None, "cpu_seconds": None, "peak_memory_bytes": None},
     "settings": {},
@@ -67,8 +66,6 @@ ARM: dict[str, Any] = {
 }
 OMISSION = {"name": "", "reason": ""}
 SLICE: dict[str, Any] = {"name": "", "from": None, "to": None, "count": None, "scores": {}}
-EFFECT: dict[str, Any] = {"before": {}, "after": {}, "difference": {}}
-PARENT: dict[str, Any] = {"run": "", "task": "", "metric": "", **EFFECT}
 ITEM: dict[str, Any] = {"source": "", "text": "", "gold": "", "answers": {}, "confidence": {}, "right": {}}
 
 
@@ -92,18 +89,10 @@ def complete_comparison(report: Mapping[str, Any]) -> dict[str, Any]:
     filled["headline"] = _headline(filled)
     filled["curve"] = _curve(filled["curve"], names)
     filled["slices"] = {kind: _slices(rows, names) for kind, rows in filled["slices"].items() if isinstance(rows, list)}
-    effects = filled["side_effects"]
-    effects["general"] = {name: fill(EFFECT, one) for name, one in effects["general"].items()}
-    effects["parents"] = fill_all(PARENT, effects["parents"])
+    filled["side_effects"] = complete_effects(filled["side_effects"])
     filled["threshold"] |= _threshold(filled["threshold"])
     filled["items"] = fill_all(ITEM, filled["items"])
     return filled
-
-
-def number(value: Any) -> float | None:
-    """``value`` where it is a finite number, else None."""
-    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return value if known else None
 
 
 def _arms(given: list[Any]) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from weitiao.evaluation import measures
 from weitiao.evaluation.ladder import plots
 from weitiao.evaluation.ladder.axes import Axis, axis_over
 from weitiao.evaluation.ladder.names import arm_title, by_family, hue, in_order
-from weitiao.evaluation.ladder.report_json import number
 from weitiao.evaluation.measures import Measure, Shown
+from weitiao.evaluation.report_json import number
 from weitiao.evaluation.sections import FEW_ROWS
 from weitiao.words import t
 

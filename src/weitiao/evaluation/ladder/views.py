@@ -15,8 +15,8 @@ from weitiao.evaluation import plots as run_plots
 from weitiao.evaluation.ladder import plots
 from weitiao.evaluation.ladder.costs import pace
 from weitiao.evaluation.ladder.names import arm_title, hue, in_order, role_title
-from weitiao.evaluation.ladder.report_json import number
 from weitiao.evaluation.measures import Measure, Shown
+from weitiao.evaluation.report_json import number
 from weitiao.words import t
 
 FEW_ITEMS = 50
@@ -31,15 +31,6 @@ class Curve:
     sentences: list[tuple[str, str]]
     key: list[tuple[str, str]]
     tables: list[tuple[str, list[tuple[str, Shown, str]]]]
-
-
-@dataclass(frozen=True, slots=True)
-class SideEffect:
-    """What tuning did elsewhere: a measure before and after, and the change in percent of before."""
-
-    title: str
-    row: sections.MetricRow
-    change: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +91,6 @@ def curve(report: Mapping[str, Any]) -> Curve | None:
     sentences = [(arm_title(name), one["sentence"]) for name, one in given["fits"].items() if one["sentence"]]
     key = [(one.hue, one.title) for one in series]
     return Curve(measure, plots.learning_curve(measure, series), sentences, key, tables)
-
-
-def side_effects(report: Mapping[str, Any]) -> list[SideEffect]:
-    """General text in each language, then the tasks of the parents."""
-    languages = {"en": t("General text in English"), "zh": t("General text in Chinese")}
-    loss = measures.measure("loss")
-    made = [
-        SideEffect(languages.get(name, name), _effect_row(loss, one), _change(one))
-        for name, one in report["side_effects"]["general"].items()
-    ]
-    for one in report["side_effects"]["parents"]:
-        title = t("What “{run}” was tuned for: {task}", run=one["run"], task=one["task"])
-        made.append(SideEffect(title, _effect_row(measures.measure(one["metric"]), one), ""))
-    return [one for one in made if one.row.before or one.row.after]
 
 
 def calibration(report: Mapping[str, Any]) -> list[Reliability]:
@@ -185,19 +162,6 @@ def limits(report: Mapping[str, Any]) -> list[str]:
 def _own_hue(family: str, series: Sequence[plots.Series]) -> str:
     taken = sum(one.hue.startswith(hue(family)) for one in series)
     return f"{hue(family)} more-{min(taken, 3)}" if taken else hue(family)
-
-
-def _effect_row(measure: Measure, one: Mapping[str, Any]) -> sections.MetricRow:
-    return sections.row_of(measure, one["before"], one["after"], one["difference"])
-
-
-def _change(one: Mapping[str, Any]) -> str:
-    before, after = (number(one[side].get("value")) for side in ("before", "after"))
-    if not before or after is None:
-        return ""
-    share = (after - before) / before
-    words = measures.percent(abs(share), 1)
-    return t("{share} higher", share=words) if share >= 0 else t("{share} lower", share=words)
 
 
 def _seconds(value: Any) -> str:
