@@ -35,6 +35,10 @@ def without_noise(a: float, b: float, c: float, metric: str = "accuracy") -> Cur
     return fitted(np.array(SIZES, dtype=np.float64), values, values + noise, metric, 900)
 
 
+def sentence_of(found: CurveFit) -> str:
+    return str(found.json()["sentence"])
+
+
 def test_it_finds_the_curve_that_the_points_lie_on() -> None:
     found = without_noise(0.05, 2.0, 0.6)
     assert (found.a, found.c) == pytest.approx((0.05, 0.6), abs=0.03)
@@ -66,22 +70,21 @@ def test_labels_enough_for_two_points_are_named() -> None:
     assert found.more is not None
     assert found.more[1] <= found.more[0] <= found.more[2]
     assert found.more[0] == pytest.approx(truth, rel=0.1)
-    assert found.json()["sentence"].startswith("About 4")
-    assert found.json()["sentence"].endswith("] would bring 2 points more in accuracy.")
+    assert sentence_of(found).startswith("About 4")
+    assert sentence_of(found).endswith("] would bring 2 points more in accuracy.")
     set_language("zh")
-    assert found.json()["sentence"].startswith("再标注约 4")
-    assert found.json()["sentence"].endswith("，准确率可再提高 2 个百分点。")
+    assert sentence_of(found).startswith("再标注约 4")
+    assert sentence_of(found).endswith("，准确率可再提高 2 个百分点。")
 
 
 def test_a_flat_curve_says_that_more_labels_will_not_help() -> None:
     found = fit(SIZES, taught([0.1, 0.1, 0.1, 0.1, 0.1]), "accuracy", SPAM)
     assert found.answer == "flat"
     assert (
-        found.json()["sentence"]
-        == "More labels will not help: even four times as many bring less than 2 points in accuracy."
+        sentence_of(found) == "More labels will not help: even four times as many bring less than 2 points in accuracy."
     )
     set_language("zh")
-    assert found.json()["sentence"] == "再多标注也没有用：即使标注增加到四倍，准确率的改善也不到 2 个百分点。"
+    assert sentence_of(found) == "再多标注也没有用：即使标注增加到四倍，准确率的改善也不到 2 个百分点。"
 
 
 def test_a_curve_that_scatters_cannot_say() -> None:
@@ -89,16 +92,14 @@ def test_a_curve_that_scatters_cannot_say() -> None:
     assert found.answer == "unclear"
     assert found.more is None
     assert found.doubled[1] <= found.doubled[0] <= found.doubled[2]
-    assert found.json()["sentence"].startswith(
-        "How many more labels would help cannot be said: twice as many would bring "
-    )
+    assert sentence_of(found).startswith("How many more labels would help cannot be said: twice as many would bring ")
 
 
 def test_a_loss_falls() -> None:
     found = without_noise(0.0, 8.0, 0.3, metric="loss")
     assert found.answer == "needed"
     assert found.step == pytest.approx(0.02 * 8 * 800**-0.3, rel=0.02)
-    assert "would lower the loss per token by 0.02" in found.json()["sentence"]
+    assert "would lower the loss per token by 0.02" in sentence_of(found)
     values = [row[1] for row in found.curve]
     assert values == sorted(values, reverse=True)
 

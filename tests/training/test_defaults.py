@@ -154,11 +154,12 @@ def test_the_warm_up_is_a_share_of_the_steps_or_a_number_of_them() -> None:
 
 def test_a_fresh_model_learns_in_larger_steps_the_narrower_it_is() -> None:
     def fresh(**facts: Any) -> Settings:
-        known = replace(FACTS, kind="continue", fresh=True, train_tokens=3_000_000, **facts)
+        known = replace(FACTS, **{"kind": "continue", "fresh": "decoder", "train_tokens": 3_000_000, **facts})
         return derive(make_settings({"model": "preset:tiny", "data": "d"}), known).settings
 
     rates = [fresh(width=width).learning_rate or 0.0 for width in (256, 512, 768)]
     assert rates == [2.9e-3, 1.5e-3, 9.8e-4]
+    assert fresh(width=256, fresh="encoder").learning_rate == 7e-4
     assert fresh().method == "full"
     assert [fresh(parameters=size).epochs for size in (100_000, 300_000, 10**8)] == [1.0, 2.0, 4.0]
 

@@ -109,10 +109,7 @@ def comparison_report(folder: Path, facts: Facts) -> dict[str, Any]:
             "cpu_seconds": round(time.process_time(), 2),
             "peak_memory_bytes": machine.peak_memory_bytes(),
         },
-        "settings": {
-            name: {"value": value, "reason": trial.reasons.get(name)}
-            for name, value in trial.settings.model_dump(mode="json").items()
-        },
+        "settings": _settings(trial),
         "lineage": facts.lineage.json(),
     }
     return {**report, "verdict": ladder_verdict(report)}
@@ -274,6 +271,11 @@ def _right(answers: Answers, number: int) -> bool:
 def _model(trial: Trial) -> dict[str, Any]:
     sample = SAMPLES.get(trial.source.name)
     return {"name": trial.source.name, "license": sample.licence if sample else ""}
+
+
+def _settings(trial: Trial) -> dict[str, Any]:
+    values = trial.settings.model_dump(mode="json")
+    return {name: {"value": value, "reason": trial.reasons.get(name)} for name, value in values.items()}
 
 
 def _data(trial: Trial) -> dict[str, Any]:

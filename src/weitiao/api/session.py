@@ -264,7 +264,7 @@ def _goes_on(settings: Settings, source: ModelSource) -> bool:
 
 
 def _facts(source: ModelSource, context: int, task: Task, rows: Rows, threads: int, goes_on: bool) -> Facts:
-    config = model_config(source)
+    config, preset = model_config(source), preset_of(source.name)
     return Facts(
         parameters=_weights_in(source),
         width=int(config.get("hidden_size") or config.get("n_embd") or 0),
@@ -277,7 +277,7 @@ def _facts(source: ModelSource, context: int, task: Task, rows: Rows, threads: i
         threads=threads,
         continues_adapter=goes_on,
         train_tokens=int(rows.lengths.sum()),
-        fresh=preset_of(source.name) is not None,
+        fresh=preset.kind if preset else None,
     )
 
 

@@ -75,7 +75,8 @@ def curve_sentence(metric: str, found: Mapping[str, Any]) -> str:
         return t("About {count} more labels {interval} would bring {size} more in {metric}.", **values)
     if found["answer"] == "flat":
         return t("More labels will not help: even four times as many bring less than {size} in {metric}.", **values)
-    gain = Amount(*found["doubled"], metric)
+    value, low, high = found["doubled"]
+    gain = Amount(value, low, high, metric)
     return t(
         "How many more labels would help cannot be said: twice as many would bring {size} in {metric} {interval}.",
         **values | {"size": gain.size, "interval": gain.interval},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from weitiao.example import Kind
 from weitiao.settings import LORA_KINDS, TOKEN_KINDS, Settings
@@ -23,7 +23,7 @@ _TEXT_STEPS = 200  # at least, of an epoch over raw text
 _STEP_TOKENS = (2048, 16384)  # of raw text
 _SCORED_TOKENS = 100_000  # of raw text, each time
 _LEAST_SCORED = 50
-_FRESH_RATE = 0.75  # times the width
+_FRESH_RATE = {"decoder": 0.75, "encoder": 0.18}  # divided by the width; docs/concepts/defaults.md
 _TOKENS_OF_A_WEIGHT = 20  # that a fresh model can use (Hoffmann et al., 2022, arXiv:2203.15556)
 _MOST_REPEATED = 4  # epochs; each further one teaches less (Muennighoff et al., 2023, arXiv:2305.16264)
 
@@ -43,7 +43,7 @@ class Facts:
     threads: int
     continues_adapter: bool = False  # the model brings an adapter, whose rank and targets stay
     train_tokens: int = 0  # of one epoch
-    fresh: bool = False  # the model knows nothing yet
+    fresh: Literal["decoder", "encoder"] | None = None  # what a model is that knows nothing yet
 
     @property
     def row_tokens(self) -> int:
@@ -132,7 +132,9 @@ def _learning_rate(settings: Settings, facts: Facts) -> tuple[float, str]:
         rate = float(f"{rate * _OF_LORA.get(settings.method, 1.0):.2g}")
         return rate, t("LoRA on {size} parameters: small models learn at higher rates", size=_size(facts.parameters))
     if facts.fresh:
-        rate = float(f"{_FRESH_RATE / facts.width:.1e}")
+        rate = float(f"{_FRESH_RATE[facts.fresh] / facts.width:.1e}")
+        if facts.fresh == "encoder":
+            return rate, t("a fresh encoder, {width} wide: at larger steps it learns no context", width=facts.width)
         return rate, t("a fresh model, {width} wide: the wider, the smaller the steps", width=facts.width)
     rate = 1e-4 if billions < 0.5 else 5e-5 if billions < 3 else 1e-5
     if settings.method == "top_layers":
