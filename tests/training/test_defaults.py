@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from weitiao.settings import LORA_KINDS, METHODS, TOKEN_KINDS, Settings, make_settings
+from weitiao.settings import LORA_KINDS, METHODS, TOKEN_KINDS, Settings, comparison_names, make_settings
 from weitiao.settings.forms import forms
 from weitiao.training.defaults import Facts, context_limit, derive, warmup_steps
 from weitiao.words import set_language
@@ -22,7 +22,7 @@ FACTS = Facts(
 MAY_STAY_OPEN = {
     "dev", "test", "format", "kind", "text_column", "label_column", "prompt_column", "reply_column", "question",
     "max_samples", "header", "documents", "template", "max_steps", "output_dir", "lang", "warmup_steps",
-    "activations_limit_gb", "tokenizer", "hide",
+    "activations_limit_gb", "tokenizer", "hide", "max_train_samples", "split_seed", *comparison_names(),
 }  # fmt: skip
 
 
