@@ -29,5 +29,12 @@ def test_answers_that_know_something_have_a_small_p() -> None:
     assert chance_p([drawn(200), drawn(200, seed=1)], "macro_f1", SPAM) < 0.002
 
 
+def test_answers_that_name_no_category_are_counted_for_none() -> None:
+    gold = ["ham", "spam"] * 30
+    blind = [named(gold, ["ham"] * 30 + [""] * 30)]
+    assert chance_p(blind, "macro_f1", SPAM) > 0.3
+    assert chance_p([named(gold, [*gold[:40], *[""] * 20])], "macro_f1", SPAM) < 0.01
+
+
 def test_no_blind_answer_is_above_the_commonest_in_accuracy() -> None:
     assert chance_p([drawn(20)], "accuracy", SPAM) == 0.0

@@ -53,5 +53,5 @@ def _one_hot(answers: Answers, categories: Sequence[str]) -> tuple[Floats, Float
         several: tuple[Mask, Mask] = (answers.held, given_sets(answers))
         return several[0].astype(np.float64), several[1].astype(np.float64)
     gold, predicted = category_indices(answers, categories)
-    every = np.eye(len(categories))
+    every = np.eye(len(categories) + 1)[:, :-1]  # the last row: answers that name no category
     return every[gold], every[predicted]
