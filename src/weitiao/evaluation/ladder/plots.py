@@ -29,10 +29,11 @@ class Series:
 def scale(axis: Axis, ends_alone: bool = False) -> Markup:
     """The marks of an axis, or only its two ends, to stand above or below strips."""
     parts = []
+    last = len(axis.marks) - 1
     for index, mark in enumerate(axis.marks):
-        if ends_alone and 0 < index < len(axis.marks) - 1:
+        if (ends_alone and 0 < index < last) or (last > 4 and index == last - 1):  # else it runs into the last
             continue
-        anchor = "start" if index == 0 else "end" if index == len(axis.marks) - 1 else "middle"
+        anchor = "start" if index == 0 else "end" if index == last else "middle"
         parts.append(text(axis.across(mark), 13, axis.words(mark), f"tick {anchor}"))
     return picture(18, t("Axis: {measure}", measure=axis.measure.title), "scale", *parts)
 
