@@ -183,3 +183,22 @@ def test_a_report_is_said_again_in_the_other_language(tiny_llama: Path, rows: Pa
     again = said_again(report)
     assert "准确率" in again["verdict"][0] or "没有一种做法" in again["verdict"][0]
     assert all("标注" in fit["sentence"] for fit in again["curve"]["fits"].values())
+
+
+def test_replies_and_marks_have_their_own_arms_and_headline(tiny_llama: Path, tmp_path: Path) -> None:
+    pairs = [{"instruction": f"Say {number}.", "output": f"I say {number} now."} for number in range(40)]
+    marks = [
+        {"text": f"Anna met Bob in room {number}", "label": [[0, 4, "person"], [9, 12, "person"]]}
+        for number in range(40)
+    ]
+    for kind, rows, headline in (("reply", pairs, "loss"), ("mark", marks, "span_f1")):
+        data = tmp_path / f"{kind}.jsonl"
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        folder = tmp_path / "comparisons" / kind
+        arms = ("small", "zero-shot", "few-shot-2", "tuned")
+        given = {**SMALL, "arms": arms, "eval_max_samples": 6, "generate_max_samples": 4, "max_new_tokens": 8}
+        found = compare(make_settings({"model": tiny_llama, "data": data, "output_dir": folder, **given}))
+        report = report_of(found)
+        assert report["task"]["kind"] == kind and report["headline"] == headline
+        assert [arm["name"] for arm in report["arms"]] == ["small", "zero-shot", "few-shot-2", "tuned-lora"]
+        assert report["verdict"] and all(item["answers"] for item in report["items"])
