@@ -33,14 +33,14 @@ class Way:
 
 
 def _shots(count: int, draws: int, choice: str) -> dict[str, Any]:
-    return {"shots": count, "draws": draws, "chosen": choice, "templates": ["question, empty line, text"]}
+    return {"shots": count, "draws": draws, "chosen": choice, "questions": ["question, empty line, text"]}
 
 
 WAYS: dict[str, Way] = {
     "majority": Way("baseline", 0.875, 0.002, 4e-8),
     "small": Way("small", 0.978, 2.9, 0.00019, settings={"features": "words 1-2, characters 1-5", "C": 8.0}),
     "embedding": Way("small", 0.962, 41.2, 0.0089, settings={"encoder": "minilm-l6"}),
-    "zero-shot": Way("prompt", 0.31, 0, 0.021, 31_450, draws=3, settings={"templates": ["plain", "options", "role"]}),
+    "zero-shot": Way("prompt", 0.31, 0, 0.021, 31_450, draws=3, settings={"questions": ["plain", "options", "role"]}),
     "few-shot-2": Way("prompt", 0.52, 0, 0.034, 96_900, draws=3, settings=_shots(2, 3, "balanced")),
     "few-shot-8": Way("prompt", 0.71, 0, 0.082, 289_000, draws=3, settings=_shots(8, 3, "balanced")),
     "few-shot-32": Way("prompt", 0.845, 0, 0.261, 1_054_000, draws=3, settings=_shots(32, 3, "balanced")),
@@ -107,7 +107,7 @@ def reply_comparison(rows: int = 120) -> dict[str, Any]:
     """Instructions in Chinese: the loss decides, lower is better, and free text can be unusable."""
     ways = {
         "small": Way("small", 0.2, 1.4, 0.0003),
-        "zero-shot": Way("prompt", 0.5, 0, 1.31, 52_000, unusable=0.08, settings={"templates": ["plain"]}),
+        "zero-shot": Way("prompt", 0.5, 0, 1.31, 52_000, unusable=0.08, settings={"questions": ["plain"]}),
         "few-shot-2": Way("prompt", 0.55, 0, 1.62, 99_000, draws=3, settings=_shots(2, 3, "seeded")),
         "tuned-lora": Way("tuned", 0.8, 840.0, 1.12, 47_000),
     }
@@ -259,10 +259,10 @@ def _arm(
 def _spread(way: Way, value: float, far: float) -> dict[str, Any] | None:
     if way.draws < 2:
         return None
-    of = "templates" if len(way.settings.get("templates", [])) > 1 else "seeds" if way.family == "tuned" else "draws"
+    of = "questions" if len(way.settings.get("questions", [])) > 1 else "seeds" if way.family == "tuned" else "draws"
     steps = [2 * index / (way.draws - 1) - 1 for index in range(way.draws)]
     names = (
-        list(way.settings["templates"]) if of == "templates" else [f"{of[:-1]} {index}" for index in range(way.draws)]
+        list(way.settings["questions"]) if of == "questions" else [f"{of[:-1]} {index}" for index in range(way.draws)]
     )
     return {
         "of": of,

@@ -1,6 +1,7 @@
 """A comparison asks every arm the same items, goes on where it was stopped, and claims no more than was shown."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import pytest
 
 import tiny
 from weitiao.api.compare import Comparison, compare, resume_comparison
+from weitiao.cli import main
 from weitiao.errors import SettingsError, Stopped
+from weitiao.evaluation.ladder import comparison_html
 from weitiao.evaluation.ladder_verdict import said_again
 from weitiao.settings import make_settings
 from weitiao.words import set_language
@@ -126,6 +129,23 @@ def test_wordings_of_the_question_are_draws_of_zero_shot(tiny_llama: Path, rows:
     report = report_of(compared(tiny_llama, rows, arms=("zero-shot", "tuned"), questions=questions))
     assert report["arms"][0]["spread"]["of"] == "questions"
     assert report["arms"][0]["settings"]["questions"] == ["Is this ham or spam?", "Which is it: ham, spam?"]
+    assert "2 wordings of the prompt" in comparison_html(report, "en")
+
+
+def test_a_run_asks_before_itself_where_zero_shot_asked_otherwise(tiny_llama: Path, rows: Path) -> None:
+    questions = rows.with_name("questions.txt")
+    questions.write_text("Answer spam, whatever it is.\n", encoding="utf-8")
+    found = compared(tiny_llama, rows, arms=("zero-shot", "tuned"), questions=questions)
+    stored = json.loads((found.folder / "runs" / "tuned-lora" / "answers.json").read_text(encoding="utf-8"))
+    zero = json.loads((found.folder / "arms" / "zero-shot.json").read_text(encoding="utf-8"))["draws"][0]
+    assert stored["before"]["answers"]["probabilities"] != zero["answers"]["probabilities"]
+
+
+def test_the_command_in_a_report_compares_again(tiny_llama: Path, rows: Path) -> None:
+    found = compared(tiny_llama, rows, arms=("majority", "tuned"), max_steps=1)
+    words = shlex.split(report_of(found)["command"])
+    assert main([*words[1:], "--json"]) == 0
+    assert (found.folder.with_name(f"{found.folder.name}-again") / "report.json").is_file()
 
 
 def test_an_encoder_is_not_prompted_and_the_report_says_why(tiny_folders: Any, rows: Path) -> None:

@@ -191,9 +191,9 @@ def _commonest(arm: Arm, trial: Trial) -> Outcome:
 
 
 def _before(found: list[Outcome], trial: Trial) -> Given | None:
-    """What a run need not ask before it learns: the zero-shot arm has been asked the same by the same model."""
+    """What a run need not ask before it learns: the zero-shot arm has asked this model the same."""
     zero = next((one for one in found if one.arm.name == "zero-shot"), None)
-    if zero is None:
+    if zero is None or zero.settings["questions"][0] != trial.task.question:
         return None
     return Given(tuple(example.id for example in trial.examples), zero.draws[0].answers, zero.draws[0].seconds)
 

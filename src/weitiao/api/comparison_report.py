@@ -6,6 +6,7 @@ Separate because it only counts: every answer is given, and what is written here
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -89,7 +90,7 @@ def comparison_report(folder: Path, facts: Facts) -> dict[str, Any]:
         "comparison": folder.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "weitiao": __version__,
-        "command": f"weitiao compare {folder.name}/comparison.yaml",
+        "command": _command(folder, trial),
         "task": told(trial.task),
         "model": run.get("model") or _model(trial),
         "data": _data(trial),
@@ -113,6 +114,13 @@ def comparison_report(folder: Path, facts: Facts) -> dict[str, Any]:
         "lineage": facts.lineage.json(),
     }
     return {**report, "verdict": ladder_verdict(report)}
+
+
+def _command(folder: Path, trial: Trial) -> str:
+    """What compares again with the same settings; nothing is overwritten, so a folder that was named needs another."""
+    named = trial.settings.output_dir
+    words = ["weitiao", "compare", str(Path(named or Path(folder.parent.name, folder.name)) / "comparison.yaml")]
+    return shlex.join([*words, *(["--output-dir", f"{named}-again"] if named else [])])
 
 
 def _run_report(folder: Path, reference: Outcome) -> Mapping[str, Any]:

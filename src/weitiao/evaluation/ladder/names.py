@@ -103,7 +103,7 @@ def role_title(role: str) -> str:
 def draws_text(of: str, count: int, low: str, high: str) -> str:
     """How far an arm's score went from draw to draw."""
     values = {"count": count, "low": low, "high": high}
-    if of == "templates":
+    if of == "questions":
         return t("{count} wordings of the prompt: {low} to {high}", **values)
     if of == "seeds":
         return t("{count} seeds: {low} to {high}", **values)
