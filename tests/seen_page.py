@@ -3,6 +3,7 @@
 Separate because the tests of a run's page and of a comparison's read both.
 """
 
+import re
 from html.parser import HTMLParser
 
 HOSTILE = (
@@ -46,3 +47,16 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join(" ".join(text.split()) for _, text in self.texts)
+
+
+def assert_harmless(plain: str, hostile: str) -> None:
+    """The page with hostile texts has the elements of the one with plain texts, and nothing of them ran."""
+    assert "<script>alert" not in hostile
+    assert "</script><img" not in hostile
+    hostile.encode("utf-8")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", hostile)
+    harmless, attacked = Page(plain), Page(hostile)
+    assert [tag for tag, _ in attacked.elements] == [tag for tag, _ in harmless.elements]
+    for (_, before), (_, after) in zip(harmless.elements, attacked.elements, strict=True):
+        assert before.keys() == after.keys()
+    assert "49" not in set(attacked.text.split()) - set(harmless.text.split()), "a template ran"

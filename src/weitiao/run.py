@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,20 @@ def new_run_folder(parent: Path, name: str) -> Path:
         number += 1
         folder = parent / f"{name}-{number}"
     return folder
+
+
+def check_unused(folder: Path) -> None:
+    """Raise SettingsError when something lies in ``folder`` that is not hidden."""
+    if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+        raise SettingsError(
+            t("output_dir {folder} is not empty", folder=folder), t("name a new folder; nothing is overwritten")
+        )
+
+
+def named_by_data(parent: str, data: str, ending: str = "") -> Path:
+    """A free folder in ``parent`` that is called by the day and the data: ``runs/2026-11-24-sms-spam-lora``."""
+    name = Path(data).stem if Path(data).exists() else data
+    return new_run_folder(Path(parent), f"{date.today().isoformat()}-{name}{ending}")
 
 
 @contextmanager

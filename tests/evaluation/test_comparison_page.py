@@ -11,7 +11,7 @@ import pytest
 
 import sample_comparisons
 from sample_comparisons import COMPARISONS, WAYS, classify_comparison
-from seen_page import HOSTILE, Page
+from seen_page import HOSTILE, Page, assert_harmless
 from weitiao import words
 from weitiao.evaluation import frame, measures
 from weitiao.evaluation.ladder import comparison_html, comparison_markdown, complete_comparison
@@ -79,15 +79,7 @@ def test_the_language_is_the_one_asked_for_and_leaves_no_trace(made: dict[str, A
 
 def test_no_text_of_a_user_becomes_html(made: dict[str, Any]) -> None:
     plain, hostile = (comparison_html(_with_added(made, added), "en") for added in ("x", HOSTILE))
-    assert "<script>alert" not in hostile
-    assert "</script><img" not in hostile
-    hostile.encode("utf-8")
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", hostile)
-    harmless, attacked = Page(plain), Page(hostile)
-    assert [tag for tag, _ in attacked.elements] == [tag for tag, _ in harmless.elements]
-    for (_, before), (_, after) in zip(harmless.elements, attacked.elements, strict=True):
-        assert before.keys() == after.keys()
-    assert "49" not in set(attacked.text.split()) - set(harmless.text.split()), "a template ran"
+    assert_harmless(plain, hostile)
 
 
 def test_hostile_names_of_arms_and_families_are_shown_as_text() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 import sample_reports
 from sample_reports import with_added
-from seen_page import HOSTILE, Page
+from seen_page import HOSTILE, Page, assert_harmless
 from weitiao import words
 from weitiao.evaluation import frame, measures, report
 from weitiao.evaluation.metrics import Answers, Difference, Score, details, differences, scores
@@ -86,15 +86,7 @@ def test_every_sentence_has_its_chinese_and_every_chinese_its_sentence() -> None
 
 def test_no_text_of_a_user_becomes_html(made: dict[str, Any]) -> None:
     plain, hostile = (report_html(with_added(made, added), "en") for added in ("x", HOSTILE))
-    assert "<script>alert" not in hostile
-    assert "</script><img" not in hostile
-    hostile.encode("utf-8")
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", hostile)
-    harmless, attacked = Page(plain), Page(hostile)
-    assert [tag for tag, _ in attacked.elements] == [tag for tag, _ in harmless.elements]
-    for (_, before), (_, after) in zip(harmless.elements, attacked.elements, strict=True):
-        assert before.keys() == after.keys()
-    assert "49" not in set(attacked.text.split()) - set(harmless.text.split()), "a template ran"
+    assert_harmless(plain, hostile)
 
 
 def test_rows_come_through_the_embedded_json_unchanged(made: dict[str, Any]) -> None:

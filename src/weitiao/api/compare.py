@@ -11,7 +11,6 @@ import shutil
 import time
 from contextlib import chdir
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from weitiao.api.endpoint_arm import endpoint_outcome
 from weitiao.api.listener import Listener
 from weitiao.api.outcomes import Draw, Outcome, Outcomes
 from weitiao.api.prompting import Prompting
+from weitiao.api.session import fingerprints
 from weitiao.api.stopping import StopRequest
 from weitiao.api.train import Known
 from weitiao.api.trial import Trial, open_trial
@@ -32,9 +32,9 @@ from weitiao.evaluation.commonest import commonest_answers, nothing_marked
 from weitiao.evaluation.marked import gold_json
 from weitiao.evaluation.stored import Given
 from weitiao.example import names_of
-from weitiao.lineage import Lineage, code_version, differences, digest_file, digest_json
+from weitiao.lineage import Lineage, differences
 from weitiao.objectives.mark import gold_spans
-from weitiao.run import Run, locked, new_run_folder, write_whole
+from weitiao.run import Run, check_unused, locked, named_by_data, write_whole
 from weitiao.settings import Settings, comparison_yaml, parse_settings
 from weitiao.words import t
 
@@ -95,18 +95,14 @@ def resume_comparison(folder: Path, listen: Listener = lambda kind, facts: None)
 
 def _new_folder(settings: Settings) -> Path:
     if settings.output_dir is None:
-        data = Path(settings.data).stem if Path(settings.data).exists() else settings.data
-        return new_run_folder(Path("comparisons"), f"{date.today().isoformat()}-{data}")
+        return named_by_data("comparisons", settings.data)
     folder = Path(settings.output_dir)
     if is_comparison(folder):
         raise SettingsError(
             t("output_dir {folder} is a comparison already", folder=folder),
             t("go on with it: weitiao compare {folder}, or name another output_dir", folder=folder),
         )
-    if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
-        raise SettingsError(
-            t("output_dir {folder} is not empty", folder=folder), t("name a new folder; nothing is overwritten")
-        )
+    check_unused(folder)
     return folder
 
 
@@ -202,15 +198,7 @@ def _settled(folder: Path, trial: Trial) -> Lineage:
     """Write down what the comparison is made of, or check that it is still made of the same."""
     file = folder / "lineage.json"
     made_of = trial.settings.model_dump(mode="json", exclude={"output_dir", "lang"})
-    lineage = Lineage(
-        base=trial.source.digest,
-        data=trial.opened.digest(),
-        settings=digest_json(made_of),
-        tokenizer=digest_file(trial.source.tokenizer_folder / "tokenizer.json"),
-        code=code_version(),
-        seed=trial.settings.seed,
-        parent=trial.source.run.name if trial.source.run else None,
-    )
+    lineage = fingerprints(trial.source, trial.opened, made_of, trial.settings.seed)
     if not file.is_file():
         write_whole(file, json.dumps(lineage.json(), indent=1))
         return lineage

@@ -21,7 +21,7 @@ from weitiao.codec import Encoding
 from weitiao.data.dataset import Dataset, Hints, open_dataset
 from weitiao.data.dataset_info import INFO_NAME
 from weitiao.data.files import missing, near_names
-from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
+from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome, Problem
 from weitiao.data.partition import SPLITS, Partition, Sources, assigned, partition
 from weitiao.data.samples import SAMPLES, fetch
 from weitiao.errors import DataError, ModelError, SettingsError
@@ -310,6 +310,19 @@ def prove(prepared: Prepared, ledger: Ledger, cutoff_len: int) -> None:
         )
     if prepared.train_rows == 0:
         raise DataError(t("no row is left to learn from"), t("weitiao check shows why each row was dropped"))
+
+
+def scored_items(examples: Sequence[Example], task: Task, form: Form, ledger: Ledger) -> Iterator[Item]:
+    """The test items that ``examples`` become; what does not fit is in ``ledger`` alone."""
+    results = naming_row(lambda some: rows_of(some, task, form), examples)
+    for example, result in zip(examples, results, strict=True):
+        if isinstance(result, Dropped):
+            ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, "test"))
+            continue
+        outcome: Outcome = "truncated" if result.shortened else "used"
+        reason = "shortened" if result.shortened else ""
+        ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, "test"))
+        yield Item(example, scored_row(example, result.row, form))
 
 
 class Smallest(Generic[_T]):

@@ -148,10 +148,7 @@ def _data_facts(session: Session, digest: str) -> dict[str, Any]:
         "read_as": list(opened.read_as),
         "ledger": ledger.counts(),
         "reasons": ledger.reasons(),
-        "shown": [
-            {"source": entry.source, "outcome": entry.outcome, "reason": entry.reason, "detail": entry.detail}
-            for entry in ledger.shown()
-        ],
+        "shown": ledger.shown_json(),
         "counts": {split: dict(counts) for split, counts in session.prepared.counts.items()},
         "problems": [asdict(problem) for problem in (*opened.problems(), *session.prepared.problems())],
     }

@@ -14,14 +14,14 @@ from itertools import islice
 from weitiao.api.answering import Respondent
 from weitiao.api.begun_in import begun_in, with_paths_in
 from weitiao.api.learned_rows import learned_rows
-from weitiao.api.preparation import MOST_ITEMS, Item, naming_row, open_named, open_sources
+from weitiao.api.preparation import MOST_ITEMS, Item, open_named, open_sources, scored_items
 from weitiao.data.dataset import Dataset, Hints
-from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome, Problem
+from weitiao.data.ledger import Dropped, Entry, Ledger, Problem
 from weitiao.data.partition import Sources, assigned, partition
 from weitiao.errors import DataError
 from weitiao.example import Categories, Category, Example, Kind, Reply, Spans, Task, content_key, names_of
 from weitiao.lineage import Lineage
-from weitiao.objectives.form import Form, rows_of, scored_row
+from weitiao.objectives.form import Form
 from weitiao.run import Run
 from weitiao.settings import Settings
 from weitiao.words import t
@@ -156,15 +156,7 @@ def _encoded(rows: Iterable[Example | Dropped], task: Task, form: Form, ledger: 
     iterator = (row for row in rows if _has_answer(row, task, ledger))
     while chunk := list(islice(iterator, _CHUNK)):
         examples = [row for row in chunk if isinstance(row, Example)]
-        results = naming_row(lambda some: rows_of(some, task, form), examples)
-        for example, result in zip(examples, results, strict=True):
-            if isinstance(result, Dropped):
-                ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, "test"))
-                continue
-            outcome: Outcome = "truncated" if result.shortened else "used"
-            reason = "shortened" if result.shortened else ""
-            ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, "test"))
-            yield Item(example, scored_row(example, result.row, form))
+        yield from scored_items(examples, task, form, ledger)
 
 
 def _has_answer(row: Example | Dropped, task: Task, ledger: Ledger) -> bool:

@@ -5,6 +5,7 @@ Separate from the training itself so that ``plan`` can build one and say what it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -226,15 +227,20 @@ def _learner(source: ModelSource, settings: Settings, use: Use, steps: int) -> t
 def lineage_of(session: Session) -> Lineage:
     """Fingerprints of what decides the result's bits: of the settings all values, those that were derived too."""
     decided = session.settings.model_dump(mode="json", exclude={"output_dir", "lang", *comparison_names()})
+    lineage = fingerprints(session.source, session.opened, decided, session.settings.seed)
+    return replace(lineage, engine=session.engine.identity)
+
+
+def fingerprints(source: ModelSource, opened: Opened, decided: Mapping[str, Any], seed: int) -> Lineage:
+    """Of the model, the data, the settings that were ``decided`` and the code."""
     return Lineage(
-        base=session.source.digest,
-        data=session.opened.digest(),
-        settings=digest_json(decided),
-        tokenizer=digest_file(session.source.tokenizer_folder / "tokenizer.json"),
+        base=source.digest,
+        data=opened.digest(),
+        settings=digest_json(dict(decided)),
+        tokenizer=digest_file(source.tokenizer_folder / "tokenizer.json"),
         code=code_version(),
-        seed=session.settings.seed,
-        parent=session.source.run.name if session.source.run else None,
-        engine=session.engine.identity,
+        seed=seed,
+        parent=source.run.name if source.run else None,
     )
 
 

@@ -6,7 +6,7 @@ Separate because a run asks it twice, untuned and tuned, and neither its trainin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -61,13 +61,22 @@ def beside(session: Session) -> SideEffects:
     if use_of(session.model).head != "words" or session.draw is not None:
         return NOTHING
     general = tuple(_general(session, language) for language in get_args(Language))
-    parents, notes = [], []
-    for run in _ancestors(session):
-        try:
-            parents.append(_task_of(run))
-        except WeitiaoError as error:
-            notes.append(t("{run} could not be asked about again: {reason}", run=run.name, reason=error.problem))
-    return SideEffects(general, tuple(parents), tuple(notes))
+    parents: list[Asked] = []
+    notes: list[str] = []
+    folder = session.source.run
+    while folder:
+        run, folder = Run(folder), None
+        for find in (_task_of, _came_from):
+            try:
+                found = find(run)
+            except WeitiaoError as error:
+                notes.append(t("{run} could not be asked about again: {reason}", run=run.name, reason=error.problem))
+                continue
+            if isinstance(found, Asked):
+                parents.append(found)
+            else:
+                folder = found
+    return SideEffects(general, tuple(parents), tuple(dict.fromkeys(notes)))
 
 
 def answered_beside(session: Session, asked: SideEffects, kept: Path) -> dict[str, Answers]:
@@ -110,16 +119,9 @@ def _general(session: Session, language: Language) -> Asked:
     return Asked(language, Task("continue"), tuple(items), session.cutoff_len)
 
 
-def _ancestors(session: Session) -> Iterator[Run]:
-    """The runs that the model comes from, the nearest first."""
-    folder = session.source.run
-    while folder:
-        run = Run(folder)
-        yield run
-        try:
-            folder = resolve(parse_settings([str(run.settings)]).settings.model).run
-        except WeitiaoError:  # what it came from is gone
-            return
+def _came_from(run: Run) -> Path | None:
+    """The run that ``run`` was tuned from; None where it was a model of others."""
+    return resolve(parse_settings([str(run.settings)]).settings.model).run
 
 
 def _task_of(run: Run) -> Asked:

@@ -12,7 +12,7 @@ import shutil
 import time
 from contextlib import chdir
 from dataclasses import asdict, dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from weitiao.methods import save_result
 from weitiao.models.anatomy import parameter_count, plain
 from weitiao.models.whole_folder import force
 from weitiao.objectives.mark import gold_spans
-from weitiao.run import Events, Run, is_run, locked, new_run_folder, rewind_events, write_whole
+from weitiao.run import Events, Run, check_unused, is_run, locked, named_by_data, rewind_events, write_whole
 from weitiao.settings import Settings, parse_settings, settings_yaml
 from weitiao.training import machine
 from weitiao.training.activation_files import existing
@@ -90,18 +90,14 @@ def resume(folder: Path, listen: Listener = lambda kind, facts: None, known: Kno
 
 def _new_folder(settings: Settings) -> Path:
     if settings.output_dir is None:
-        data = Path(settings.data).stem if Path(settings.data).exists() else settings.data
-        return new_run_folder(Path("runs"), f"{date.today().isoformat()}-{data}-{settings.method}")
+        return named_by_data("runs", settings.data, f"-{settings.method}")
     folder = Path(settings.output_dir)
     if is_run(folder):
         raise SettingsError(
             t("output_dir {folder} is a run already", folder=folder),
             t("resume it with: weitiao train {folder}, or name another output_dir", folder=folder),
         )
-    if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
-        raise SettingsError(
-            t("output_dir {folder} is not empty", folder=folder), t("name a new folder; nothing is overwritten")
-        )
+    check_unused(folder)
     return folder
 
 

@@ -6,23 +6,23 @@ row: what does not fit is in the ledger, and no arm is asked it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from weitiao.api.chosen_head import answered, decide_head
-from weitiao.api.preparation import MOST_ITEMS, Item, Opened, Smallest, naming_row, open_sources, usable_rows
+from weitiao.api.preparation import MOST_ITEMS, Item, Opened, Smallest, open_sources, scored_items, usable_rows
 from weitiao.codec import Codec, open_codec
-from weitiao.data.ledger import Dropped, Entry, Ledger, Outcome
+from weitiao.data.ledger import Entry, Ledger
 from weitiao.data.partition import SPLITS
 from weitiao.errors import DataError, SettingsError
 from weitiao.example import Example, Task, content_key
 from weitiao.models.presets import preset_of
 from weitiao.models.source import ModelSource, resolve
 from weitiao.models.use import Use, context_of, model_config, own_use
-from weitiao.objectives.form import Form, rows_of, scored_row
+from weitiao.objectives.form import Form
 from weitiao.settings import Settings
 from weitiao.settings.allowed import costs_of
 from weitiao.training.defaults import context_limit
@@ -138,18 +138,6 @@ def _read(opened: Opened, form: Form, ledger: Ledger) -> tuple[list[Example], li
             if split == "train":
                 train.add(content_key(example), example)
         tested = [example for example, split in chunk if split == "test"]
-        for item in _items(tested, opened.task, form, ledger):
+        for item in scored_items(tested, opened.task, form, ledger):
             test.add(content_key(item.example), item)
     return train.things(), test.things()
-
-
-def _items(examples: Sequence[Example], task: Task, form: Form, ledger: Ledger) -> Iterator[Item]:
-    results = naming_row(lambda some: rows_of(some, task, form), examples)
-    for example, result in zip(examples, results, strict=True):
-        if isinstance(result, Dropped):
-            ledger.add(Entry(example.source, "dropped", result.reason, result.detail, example.id, "test"))
-            continue
-        outcome: Outcome = "truncated" if result.shortened else "used"
-        reason = "shortened" if result.shortened else ""
-        ledger.add(Entry(example.source, outcome, reason, result.shortened, example.id, "test"))
-        yield Item(example, scored_row(example, result.row, form))

@@ -99,6 +99,13 @@ class Ledger:
         """The first rows of each reason that were not used whole, at most 20 of each, grouped by reason."""
         return [entry for entries in self._shown.values() for entry in entries]
 
+    def shown_json(self) -> list[dict[str, str]]:
+        """Those of :meth:`shown` as reports hold them."""
+        return [
+            {"source": entry.source, "outcome": entry.outcome, "reason": entry.reason, "detail": entry.detail}
+            for entry in self.shown()
+        ]
+
     def close(self) -> None:
         """Close the file; counting goes on, writing does not."""
         file, self._file = self._file, None
