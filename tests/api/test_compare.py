@@ -98,7 +98,10 @@ def test_stopped_after_any_arm_it_goes_on_to_the_same_numbers(tiny_llama: Path, 
         with pytest.raises(Stopped) as stopped:
             compare(settings, listen)
         assert f"weitiao compare {folder}" in stopped.value.hint
-        assert numbers(report_of(resume_comparison(folder))) == numbers(whole)
+        report = report_of(resume_comparison(folder))
+        assert numbers(report) == numbers(whole)
+        kept = json.loads((folder / "arms" / "spent.json").read_text(encoding="utf-8"))["spent"]
+        assert 0 < kept[0] <= report["cost"]["seconds"] + 0.01
 
 
 def test_with_other_data_it_does_not_go_on(tiny_llama: Path, rows: Path) -> None:

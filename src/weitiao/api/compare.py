@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from contextlib import chdir
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -107,26 +106,27 @@ def _new_folder(settings: Settings) -> Path:
 
 
 def _compared(folder: Path, settings: Settings, listen: Listener) -> Comparison:
-    began = time.monotonic()
     trial = open_trial(settings, folder / "ledger.jsonl")
     listen("data", {"read_as": list(trial.opened.read_as)})
     listen("rows", {**trial.ledger.counts(), "reasons": trial.ledger.reasons()})
     arms, left_out = plan_arms(trial.settings, trial.task, trial.source, trial.use)
     listen("arms", {"arms": [arm.name for arm in arms], "left_out": [asdict(each) for each in left_out]})
     lineage = _settled(folder, trial)
+    kept = Outcomes(folder / _ARMS)
     try:
-        outcomes, points = _answered(folder, arms, trial, listen)
+        outcomes, points = _answered(folder, arms, trial, kept, listen)
     except Stopped as stopped:
         hint = t("go on with: weitiao compare {folder}", folder=folder)
         raise Stopped(stopped.problem, hint, stopped.exit_code) from stopped
-    facts = Facts(trial, outcomes, left_out, points, lineage, time.monotonic() - began)
     listen("judging", {})
+    facts = Facts(trial, outcomes, left_out, points, lineage, kept.spent())
     publish_comparison(folder, facts)
     return Comparison(folder)
 
 
-def _answered(folder: Path, arms: list[Arm], trial: Trial, listen: Listener) -> tuple[list[Outcome], list[Point]]:
-    kept = Outcomes(folder / _ARMS)
+def _answered(
+    folder: Path, arms: list[Arm], trial: Trial, kept: Outcomes, listen: Listener
+) -> tuple[list[Outcome], list[Point]]:
     prompting = Prompting(trial, kept, listen)
     found: list[Outcome] = []
     with StopRequest() as stop:

@@ -6,6 +6,7 @@ Separate because the comparison goes on from these files alone, after whatever h
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from weitiao.api.arms import Arm
 from weitiao.evaluation.answers import Answers
 from weitiao.evaluation.stored import answers_from_json, answers_json
 from weitiao.run import write_whole
+
+_SPENT = "spent.json"
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,18 @@ class Outcomes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._began = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
+        self._before: tuple[float, float] = tuple((_read(folder / _SPENT) or {"spent": (0.0, 0.0)})["spent"])
+
+    def spent(self) -> tuple[float, float]:
+        """Seconds of the wall and of the processor: of this process, and of those before it as far as they kept."""
+        seconds, cpu_seconds = self._before
+        return seconds + time.monotonic() - self._began, cpu_seconds + time.process_time()
+
+    def _keep(self, name: str, stored: dict[str, Any]) -> None:
+        write_whole(self._folder / name, json.dumps(stored, ensure_ascii=False))
+        write_whole(self._folder / _SPENT, json.dumps({"spent": self.spent()}))
 
     def find(self, arm: Arm) -> Outcome | None:
         """The outcome of ``arm``; None while it has not ended."""
@@ -68,7 +82,7 @@ class Outcomes:
 
     def keep_draw(self, arm: str, draw: Draw) -> Draw:
         """Write a draw."""
-        write_whole(self._folder / f"{arm}.{draw.name}.json", json.dumps(_draw_json(draw)))
+        self._keep(f"{arm}.{draw.name}.json", _draw_json(draw))
         return draw
 
     def keep(self, outcome: Outcome) -> Outcome:
@@ -79,7 +93,7 @@ class Outcomes:
             "prompt": outcome.prompt,
             "draws": [_draw_json(draw) for draw in outcome.draws],
         }
-        write_whole(self._folder / f"{outcome.arm.name}.json", json.dumps(stored, ensure_ascii=False))
+        self._keep(f"{outcome.arm.name}.json", stored)
         for draw in outcome.draws:
             (self._folder / f"{outcome.arm.name}.{draw.name}.json").unlink(missing_ok=True)
         return outcome
