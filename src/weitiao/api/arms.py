@@ -83,6 +83,12 @@ def plan_arms(settings: Settings, task: Task, source: ModelSource, use: Use | No
     return arms, left_out
 
 
+def check_names(settings: Settings) -> None:
+    """Raise SettingsError for an arm that does not exist, before any data are read."""
+    for name in settings.arms if settings.arms != "all" else ():
+        _family(_full_name(name, settings))
+
+
 def encoder_at_hand(settings: Settings) -> str:
     """The encoder that the embedding arm takes: the one that was named, or one that lies in the cache; else empty."""
     return settings.encoder or next((name for name in ENCODERS if cached(name)), "")

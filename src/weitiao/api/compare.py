@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from weitiao.api.arms import Arm, plan_arms
+from weitiao.api.arms import Arm, check_names, plan_arms
 from weitiao.api.begun_in import begun_in
 from weitiao.api.comparison_report import Facts, publish_comparison
 from weitiao.api.curve import Point, curve_points
@@ -67,6 +67,7 @@ def compare(settings: Settings, listen: Listener = lambda kind, facts: None) -> 
 
     Raises SettingsError, DataError, ModelError, MachineError.
     """
+    check_names(settings)
     folder = _new_folder(settings)
     with locked(Run(folder)):
         try:
